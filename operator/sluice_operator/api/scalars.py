@@ -1,0 +1,37 @@
+"""Scalar types of the resource, so that a malformed value is refused by the API server with the field's name.
+
+Each carries its pattern (for the CRD) and its parser (for the operator), so that the two cannot drift apart.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
+DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
+Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32, examples=["90s", "1m30s"])]
+Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)]
+Quantity = Annotated[
+    str,
+    Field(
+        pattern=QUANTITY_PATTERN,
+        max_length=32,
+        json_schema_extra={"x-kubernetes-int-or-string": True},
+    ),
+]
+ObjectName = Annotated[str, Field(pattern=DNS_SUBDOMAIN_PATTERN, min_length=1, max_length=253)]
+
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a duration such as ``1m30s`` or ``0ms``; raises ValueError where it does not parse."""
+    if not re.match(DURATION_PATTERN, duration):
+        raise ValueError(f"{duration!r} is not a duration such as 30s or 1m30s")
+    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))

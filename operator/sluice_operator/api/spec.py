@@ -1,0 +1,251 @@
+"""What a user may ask for: `spec` of a ModelDeployment. The descriptions are what `kubectl explain` teaches."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from sluice.uri import KNOWN_SCHEMES
+from sluice_operator.api.base import ApiModel, rules
+from sluice_operator.api.scalars import Digest, Duration, ObjectName, Quantity
+
+URI_PATTERN = rf"^({'|'.join(KNOWN_SCHEMES)})://.+$"
+
+
+class SecretRef(ApiModel):
+    """A Secret in the ModelDeployment's namespace."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+
+
+class Credentials(ApiModel):
+    """How the model store is asked."""
+
+    secret_ref: SecretRef = Field(
+        description="Secret with the keys `username` and `password`, or `token`. Only the step that downloads the "
+        "package sees it, never the process that serves the model."
+    )
+
+
+class Model(ApiModel):
+    """Which model package to serve."""
+
+    uri: Annotated[str, Field(pattern=URI_PATTERN, max_length=2048)] = Field(
+        description="Where the model package is: https://, http:// (an archive), pvc://claim/path or file:///path "
+        "(a folder or an archive). It is resolved to a digest once, before any traffic; changed bytes under the same "
+        "URI are refused, so give a new version a new URI."
+    )
+    digest: Digest | None = Field(
+        default=None,
+        description="The package's digest, sha256:<64 hex digits>, as `sluice inspect` prints it. Without it the URI is "
+        "resolved once and the digest found is pinned in status. A package with another digest never gets traffic.",
+    )
+    credentials: Credentials | None = Field(default=None, description="How to authenticate to the store.")
+
+
+class Resources(ApiModel):
+    """Compute resources, as in a Pod."""
+
+    requests: dict[str, Quantity] = Field(default_factory=dict, description="What the scheduler reserves.")
+    limits: dict[str, Quantity] = Field(
+        default_factory=dict,
+        description="What the container may use at most. A CPU limit sets the number of inference threads.",
+    )
+
+
+class Batching(ApiModel):
+    """How requests are gathered into one run of the model. Never a delay by default."""
+
+    max_size: Annotated[int, Field(ge=1, le=4096)] = Field(
+        default=64, description="Most rows in one run. 1 turns batching off."
+    )
+    max_delay: Duration = Field(
+        default="0ms",
+        description="How long a request may wait for others. 0ms: requests gather only while the model is busy anyway.",
+    )
+
+
+class Runtime(ApiModel):
+    """How model pods run. Changing anything here makes a new revision."""
+
+    image: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        default=None,
+        description="Runtime image. Without it the operator's default at the time the revision is made is pinned, "
+        "so that an operator upgrade restarts no model pod.",
+    )
+    resources: Resources = Field(
+        default=Resources(requests={"cpu": "250m", "memory": "256Mi"}, limits={"memory": "512Mi"}),
+        description="Resources of the runtime container.",
+    )
+    batching: Batching = Field(default=Batching(), description="Request batching.")
+    pod_template: dict[str, Any] = Field(
+        default_factory=dict,
+        description="A partial pod template (metadata.labels, metadata.annotations, spec) merged strategically into "
+        "the model pods: nodeSelector, tolerations, affinity, env of the container `runtime`, sidecars, volumes. "
+        "Fields that would raise privileges are refused.",
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+
+
+class ScalingMetric(StrEnum):
+    """What the autoscaler holds at its target."""
+
+    cpu = "cpu"
+    memory = "memory"
+
+
+class Scaling(ApiModel):
+    """How many model pods a revision has."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+                "minReplicas must not be above maxReplicas",
+            ),
+            (
+                "!(has(self.replicas) && has(self.maxReplicas))",
+                "replicas is a fixed number and maxReplicas turns autoscaling on: set one of them",
+            ),
+        )
+    )
+
+    replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="A fixed number of pods, also set by `kubectl scale`. Excludes maxReplicas."
+    )
+    min_replicas: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=1, description="Fewest pods. The number of pods where neither replicas nor maxReplicas is set."
+    )
+    max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="Most pods of a revision. Setting it turns autoscaling on."
+    )
+    metric: ScalingMetric = Field(default=ScalingMetric.cpu, description="What is held at the target.")
+    target: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=70, description="Target utilisation, in percent of the request of the metric's resource."
+    )
+
+
+class Step(ApiModel):
+    """One step of a rollout."""
+
+    weight: Annotated[int, Field(ge=1, le=100)] = Field(description="Percent of the requests for the new version.")
+    hold: Duration = Field(
+        default="0s", description="How long the weight is held, counted from when every router is seen to apply it."
+    )
+
+
+class CheckMetric(StrEnum):
+    """What a check looks at."""
+
+    error_rate = "errorRate"
+    latency_p99 = "latencyP99"
+
+
+class Check(ApiModel):
+    """One limit a canary must keep."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.max) || has(self.maxTimesStable)", "a check needs max, maxTimesStable or both"),
+            (
+                "self.metric != 'errorRate' || !has(self.max) || self.max <= 1.0",
+                "max of errorRate is a fraction between 0 and 1",
+            ),
+        )
+    )
+
+    metric: CheckMetric = Field(
+        description="errorRate: fraction of requests answered with a 5xx, seen by the routers. "
+        "latencyP99: 99th percentile in seconds, measured in the runtime."
+    )
+    max: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="Absolute limit: a fraction for errorRate, seconds for latencyP99."
+    )
+    max_times_stable: Annotated[float, Field(ge=1)] | None = Field(
+        default=None, description="Limit relative to the stable version over the same time."
+    )
+
+
+class OnInconclusive(StrEnum):
+    """What happens when the data never suffices for a verdict."""
+
+    rollback = "Rollback"
+    proceed = "Proceed"
+
+
+class Analysis(ApiModel):
+    """How a canary is judged while it has traffic."""
+
+    interval: Duration = Field(default="15s", description="Time between measurements.")
+    min_requests: Annotated[int, Field(ge=1)] = Field(
+        default=50,
+        description="Fewest canary requests for a verdict; with fewer, the measurement is inconclusive and its "
+        "window grows.",
+    )
+    failure_limit: Annotated[int, Field(ge=0)] = Field(
+        default=2, description="The rollout is taken back when more measurements than this have failed."
+    )
+    inconclusive_deadline: Duration = Field(
+        default="10m", description="How long a step may wait for its first verdict beyond its hold."
+    )
+    on_inconclusive: OnInconclusive = Field(
+        default=OnInconclusive.rollback, description="What happens at the inconclusiveDeadline."
+    )
+    checks: Annotated[list[Check], Field(min_length=1, max_length=16)] = Field(description="The limits.")
+
+
+class Rollout(ApiModel):
+    """How a new version takes over. Changing it restarts nothing."""
+
+    steps: Annotated[list[Step], Field(max_length=20)] = Field(
+        default_factory=list,
+        description="Weights the new version walks through before it gets everything. Empty: all traffic moves as "
+        "soon as the new version is ready.",
+        json_schema_extra=rules(
+            (
+                "self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
+                "weights of steps must rise",
+            )
+        ),
+    )
+    ready_deadline: Duration = Field(
+        default="10m", description="How long pods of the new version may take to load the model before it is taken back."
+    )
+    drain_delay: Duration = Field(
+        default="30s", description="How long pods that lost their traffic live on, so that no request is cut."
+    )
+    analysis: Analysis | None = Field(default=None, description="How the new version is judged; none: by readiness only.")
+
+
+class Router(ApiModel):
+    """The Envoy that splits requests between revisions."""
+
+    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=2, description="Router pods.")
+    resources: Resources = Field(
+        default=Resources(requests={"cpu": "100m", "memory": "96Mi"}, limits={"memory": "256Mi"}),
+        description="Resources of a router pod.",
+    )
+
+
+class ModelDeploymentSpec(ApiModel):
+    """Desired state of a ModelDeployment."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.scaling.maxReplicas) || (has(self.runtime.resources.requests) && "
+                "self.scaling.metric in self.runtime.resources.requests)",
+                "autoscaling by utilisation needs the metric's resource in runtime.resources.requests",
+            )
+        )
+    )
+
+    model: Model = Field(description="Which model package to serve.")
+    runtime: Runtime = Field(default=Runtime(), description="How model pods run.")
+    scaling: Scaling = Field(default=Scaling(), description="How many model pods there are.")
+    rollout: Rollout = Field(default=Rollout(), description="How a new version takes over.")
+    router: Router = Field(default=Router(), description="The router in front of the model pods.")
+    revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=10, description="How many former revisions are remembered for rollback."
+    )
+

@@ -1,0 +1,151 @@
+"""What is true: `status` of a ModelDeployment. It also carries the rollout's progress, so that an operator killed at
+any instant goes on from what is written."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from sluice_operator.api.base import ApiModel
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Condition(ApiModel):
+    """A condition after the Kubernetes API conventions."""
+
+    type: str = Field(description="Name of the condition.")
+    status: ConditionStatus = Field(description="True, False or Unknown.")
+    observed_generation: int = Field(default=0, description="The generation the condition speaks of.")
+    last_transition_time: str = Field(description="When the status last changed.")
+    reason: str = Field(description="Why, in one CamelCase word.")
+    message: str = Field(default="", description="Why, for a person, with what to change.")
+
+
+class RevisionStatus(ApiModel):
+    """A revision that is running."""
+
+    revision: str = Field(description="Hash of what shapes its pods; part of its objects' names.")
+    spec_hash: str = Field(description="Hash of the part of the spec it was made from.")
+    uri: str = Field(description="Where its package came from.")
+    digest: str = Field(default="", description="Pinned digest of its package.")
+    image: str = Field(default="", description="Pinned runtime image.")
+    replicas: int = Field(default=0, description="Pods wanted.")
+    ready_replicas: int = Field(default=0, description="Pods with the model loaded.")
+
+
+class Phase(StrEnum):
+    """Where a rollout stands."""
+
+    starting = "Starting"
+    stepping = "Stepping"
+    promoting = "Promoting"
+    rolling_back = "RollingBack"
+
+
+class Measurement(ApiModel):
+    """One judgement of the canary."""
+
+    time: str = Field(description="When it was made.")
+    verdict: Literal["Pass", "Fail", "Inconclusive"] = Field(description="Its outcome.")
+    requests: int = Field(description="Canary requests it rests on.")
+    message: str = Field(default="", description="Values against limits.")
+
+
+class AnalysisStatus(ApiModel):
+    """Counts of the analysis of this rollout; bounded."""
+
+    passed: int = Field(default=0, description="Measurements that passed.")
+    failed: int = Field(default=0, description="Measurements that failed.")
+    inconclusive: int = Field(default=0, description="Measurements without enough data.")
+    passed_in_step: int = Field(default=0, description="Measurements that passed since the step's hold began.")
+    last_measured_at: str | None = Field(default=None, description="Time of the last measurement.")
+    measurements: list[Measurement] = Field(default_factory=list, description="The last few measurements.")
+
+
+class RolloutStatus(ApiModel):
+    """Progress of the rollout under way."""
+
+    phase: Phase = Field(description="Starting, Stepping, Promoting or RollingBack.")
+    started_at: str = Field(description="When the rollout began.")
+    skip_steps: bool = Field(default=False, description="A return to a version that was stable before.")
+    step: int = Field(default=0, description="Index of the step, from 0.")
+    weight: int = Field(default=0, description="Percent of the requests the routers are told to give the canary.")
+    weight_set_at: str | None = Field(default=None, description="When that weight was decided.")
+    verified_weight: int = Field(default=0, description="Percent that every router is seen to apply.")
+    hold_started_at: str | None = Field(default=None, description="When the weight was first verified.")
+    stable_replicas: int = Field(default=0, description="Stable's pods when the rollout began: its floor meanwhile.")
+    analysis: AnalysisStatus = Field(default=AnalysisStatus(), description="Judgement so far.")
+    failure: "Failure | None" = Field(default=None, description="Why it is being taken back.")
+
+
+class Failure(ApiModel):
+    """Why a revision was refused or taken back."""
+
+    reason: str = Field(description="One CamelCase word.")
+    message: str = Field(description="For a person, with what to change.")
+    blocks: bool = Field(default=True, description="Whether this spec stays blocked until it changes.")
+
+
+class Blocked(ApiModel):
+    """A spec that was refused or taken back; it stays so until the spec changes."""
+
+    spec_hash: str = Field(description="Hash of the blocked part of the spec.")
+    revision: str = Field(default="", description="The revision, if it got that far.")
+    reason: str = Field(description="One CamelCase word.")
+    message: str = Field(description="For a person, with what to change.")
+    at: str = Field(description="When.")
+
+
+class Draining(ApiModel):
+    """A revision without traffic whose pods finish what they have."""
+
+    revision: str = Field(description="The revision.")
+    since: str | None = Field(default=None, description="When every router was seen to send it nothing.")
+
+
+class Resolved(ApiModel):
+    """A URI and the digest it was resolved to before traffic."""
+
+    spec_hash: str = Field(description="Hash of the part of the spec it was resolved for.")
+    uri: str = Field(description="The URI.")
+    digest: str = Field(description="The digest found.")
+
+
+class HistoryEntry(ApiModel):
+    """A revision that came to an end or became stable."""
+
+    revision: str = Field(description="The revision.")
+    spec_hash: str = Field(description="Hash of the part of the spec it was made from.")
+    uri: str = Field(description="Where its package came from.")
+    digest: str = Field(default="", description="Digest of its package.")
+    outcome: Literal["Promoted", "RolledBack", "Superseded"] = Field(description="How its rollout ended.")
+    reason: str = Field(default="", description="Why it was taken back.")
+    finished_at: str = Field(description="When.")
+
+
+class ModelDeploymentStatus(ApiModel):
+    """Observed state of a ModelDeployment."""
+
+    observed_generation: int = Field(default=0, description="The generation this status speaks of.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="Ready, Promoted, Reconciling, Stalled, ModelLoaded, RouterReady, ScalingActive, RolloutHealthy.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    reason: str = Field(default="", description="The most telling reason, for the printed table.")
+    url: str = Field(default="", description="Where applications send requests.")
+    replicas: int = Field(default=0, description="Model pods, of all revisions.")
+    ready_replicas: int = Field(default=0, description="Model pods that are ready, of all revisions.")
+    selector: str = Field(default="", description="Label selector of the model pods, for autoscalers.")
+    step: str = Field(default="", description="Step of the rollout as n/m.")
+    stable: RevisionStatus | None = Field(default=None, description="The revision that owns the traffic.")
+    canary: RevisionStatus | None = Field(default=None, description="The revision under judgement.")
+    rollout: RolloutStatus | None = Field(default=None, description="Progress of the rollout under way.")
+    draining: list[Draining] = Field(default_factory=list, description="Revisions that lost their traffic.")
+    resolved: Resolved | None = Field(default=None, description="The last URI resolved to a digest.")
+    blocked: Blocked | None = Field(default=None, description="A spec that was refused or taken back.")
+    history: list[HistoryEntry] = Field(default_factory=list, description="Former rollouts, newest first.")
+
+
+RolloutStatus.model_rebuild()

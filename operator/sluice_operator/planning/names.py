@@ -1,0 +1,72 @@
+"""Every name and label of a child object, in one place, so that no two rooms spell one differently."""
+
+import hashlib
+import json
+from typing import Any
+
+from sluice_operator.api.resource import API_VERSION, KIND, ModelDeployment
+
+FIELD_MANAGER = "sluice"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+COMPONENT = "app.kubernetes.io/component"
+DEPLOYMENT = "sluice.dev/deployment"
+REVISION = "sluice.dev/revision"
+CONFIG_VERSION = "sluice.dev/config-version"
+WEIGHTS = "sluice.dev/weights"
+APPLIED_HASH = "sluice.dev/applied-hash"
+NAME_MAX = 40
+"""Longest name of a ModelDeployment: its longest child is `<name>-resolve-<10 hex>`, and a label holds 63."""
+
+
+def short_hash(value: Any) -> str:
+    """Ten hex digits of the canonical JSON's SHA-256."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def model(name: str, revision: str) -> str:
+    """Deployment, headless Service, HPA and ControllerRevision of a revision."""
+    return f"{name}-{revision}"
+
+
+def router(name: str) -> str:
+    """Deployment, ConfigMap and PodDisruptionBudget of the router."""
+    return f"{name}-router"
+
+
+def endpoint(name: str) -> str:
+    """The Service that applications call."""
+    return name
+
+
+def resolver(name: str, spec_hash: str) -> str:
+    """The Job that resolves a URI to a digest."""
+    return f"{name}-resolve-{spec_hash}"
+
+
+def labels(name: str, component: str, revision: str | None = None) -> dict[str, str]:
+    """Labels of a child; those of model pods carry the revision and never a role, so that promotion restarts nothing."""
+    common = {MANAGED_BY: "sluice", DEPLOYMENT: name, COMPONENT: component}
+    return common if revision is None else {**common, REVISION: revision}
+
+
+def owner_reference(owner: ModelDeployment) -> dict[str, Any]:
+    """The explicit reference that makes deletion the garbage collector's work."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def metadata(owner: ModelDeployment, name: str, component: str, revision: str | None = None) -> dict[str, Any]:
+    """metadata of a child object."""
+    return {
+        "name": name,
+        "namespace": owner.namespace,
+        "labels": labels(owner.name, component, revision),
+        "ownerReferences": [owner_reference(owner)],
+    }

@@ -1,0 +1,102 @@
+"""What one look at the cluster saw, as plain values, so that planning can be tested without a cluster."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sluice_operator.api.spec import Runtime
+
+
+@dataclass(frozen=True)
+class RevisionRecord:
+    """The immutable record of a revision, kept in a ControllerRevision: all that shapes its pods."""
+
+    revision: str
+    spec_hash: str
+    uri: str
+    digest: str
+    image: str
+    runtime: Runtime
+    credentials: str | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why pods of a revision (or the resolver) do not get on. `permanent`: waiting cannot help."""
+
+    reason: str
+    message: str
+    permanent: bool = False
+
+
+@dataclass(frozen=True)
+class Autoscaler:
+    """What an HPA says. `active` is its ScalingActive condition, None while unknown."""
+
+    desired: int
+    active: bool | None
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A revision's pods as its Deployment (and HPA, and pods) report them."""
+
+    wanted: int
+    ready: int
+    available: int
+    problem: Problem | None = None
+    autoscaler: Autoscaler | None = None
+
+
+@dataclass(frozen=True)
+class RouterPod:
+    """One router pod. `config_version` is the version its Envoy says it applies (None: did not answer);
+    `healthy` counts the members its Envoy holds healthy, by revision."""
+
+    name: str
+    ready: bool
+    config_version: str | None = None
+    healthy: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RouterState:
+    """The router's pods, and the weights its ConfigMap carries (the last that were decided)."""
+
+    wanted: int = 0
+    pods: tuple[RouterPod, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """The job that resolves a URI to a digest."""
+
+    state: Literal["Running", "Succeeded", "Failed"]
+    digest: str = ""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a revision did since the analysis window opened. `errors`: requests answered with 5xx, from the routers.
+    `latency`: cumulative histogram, upper bound in seconds (inf last) -> count, from the runtime."""
+
+    requests: int = 0
+    errors: int = 0
+    latency: Mapping[float, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything one reconcile pass knows of the cluster."""
+
+    records: Mapping[str, RevisionRecord] = field(default_factory=dict)
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
+    router: RouterState = field(default_factory=RouterState)
+    resolvers: Mapping[str, Resolver] = field(default_factory=dict)
+    windows: Mapping[str, Window] | None = None
+    """By revision; None while measurements cannot be had (a metrics fault, or the first look)."""

@@ -1,0 +1,135 @@
+"""Package archives: written so that equal packages give equal bytes, read as if an attacker had made them.
+
+Extraction writes plain files and folders by itself instead of `TarFile.extract`: the standard library's safe filter is
+missing in some Python 3.11 builds, and a package needs none of what tar can do beyond names and bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import tarfile
+import zlib
+from pathlib import Path
+from typing import IO, cast
+
+from sluice.digest import check_name, package_files
+from sluice.failures import PackageError, Reason
+
+MAX_MEMBERS = 10_000
+"""More files than any real package; bounds inodes and time."""
+
+MAX_HEADER_READ = 1024**2
+"""Bytes tarfile may ask for at once. Member data comes in small pieces, so a larger read is an inflated header."""
+
+
+def extract_archive(archive: Path, target: Path, max_bytes: int) -> None:
+    """Unpack a .tar, .tar.gz or .tgz into the existing, empty folder `target`.
+
+    Raises:
+        PackageError: UnsafeArchive, PackageTooLarge or InvalidPackage. `target` may then hold a part of the files.
+        OSError: the disk failed or is full.
+    """
+    try:
+        with open(archive, "rb") as file:
+            stream = _Bounded(_decompressed(file), max_bytes)
+            with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as tar:
+                _extract_members(tar, target)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        message = f"the archive is cut off or no tar file ({error}); pack it with: tar -C FOLDER -czf NAME.tar.gz ."
+        raise PackageError(Reason.INVALID_PACKAGE, message) from error
+
+
+def write_archive(folder: Path, out: Path) -> None:
+    """Pack a folder as .tar.gz. Names, order, times and owners are fixed: equal folders give equal bytes."""
+    with (
+        open(out, "wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for path in sorted(package_files(folder)):
+            member = tarfile.TarInfo(path)
+            member.size = (folder / path).stat().st_size
+            member.mode = 0o644
+            with open(folder / path, "rb") as file:
+                tar.addfile(member, file)
+
+
+def _decompressed(file: IO[bytes]) -> IO[bytes]:
+    magic = file.read(2)
+    file.seek(0)
+    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if magic == b"\x1f\x8b" else file
+
+
+def _extract_members(tar: tarfile.TarFile, target: Path) -> None:
+    for count, member in enumerate(tar, start=1):
+        if count > MAX_MEMBERS:
+            raise PackageError(Reason.UNSAFE_ARCHIVE, f"the archive holds more than {MAX_MEMBERS} files")
+        path = _safe_path(member)
+        if member.isdir():
+            (target / path).mkdir(parents=True, exist_ok=True)
+        else:
+            _extract_file(tar, member, target / path)
+        # tarfile remembers every member it has seen; a package is read once, front to back.
+        tar.members = []
+
+
+def _safe_path(member: tarfile.TarInfo) -> Path:
+    name = member.name
+    check_name(name)
+    if not (member.isreg() or member.isdir()) or member.issparse():
+        raise PackageError(
+            Reason.UNSAFE_ARCHIVE, f"{name!r} is a link or special file; pack plain files and folders only"
+        )
+    if name.startswith("/") or ".." in name.split("/"):
+        raise PackageError(
+            Reason.UNSAFE_ARCHIVE, f"{name!r} leads out of the package; pack with: tar -C FOLDER -czf NAME.tar.gz ."
+        )
+    return Path(name)
+
+
+def _extract_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    source = tar.extractfile(member)
+    assert source is not None, "a regular member has data"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "xb") as file:
+            shutil.copyfileobj(source, file)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise PackageError(Reason.UNSAFE_ARCHIVE, f"the archive holds {member.name!r} twice") from error
+
+
+class _Bounded(io.RawIOBase):
+    """A decompressed stream that stops at a limit: neither a gzip bomb nor an inflated tar header gets further."""
+
+    def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
+        self._stream = stream
+        self._max_bytes = max_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > MAX_HEADER_READ:
+            raise PackageError(Reason.UNSAFE_ARCHIVE, "the archive has a header of unreasonable size")
+        self._check(self._stream.tell() + size)
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._check(offset)
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def _check(self, position: int) -> None:
+        # Headers and padding take room too: 512 bytes of each for every member, and the final blocks.
+        if position > self._max_bytes + (MAX_MEMBERS + 20) * 1024:
+            raise PackageError(
+                Reason.PACKAGE_TOO_LARGE,
+                f"the unpacked package is larger than {self._max_bytes} bytes; make it smaller or raise the limit",
+            )

@@ -1,0 +1,96 @@
+"""The runtime's settings: the contract the operator renders and the model pod reads.
+
+All of it travels in one environment variable as JSON without defaults, so that a field added later with a default
+leaves every pod template that exists byte for byte as it was, and an operator upgrade restarts no model pod.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from sluice.digest import DIGEST_PATTERN
+from sluice.uri import parse_uri
+
+CONFIG_ENV = "SLUICE_CONFIG"
+
+PACKAGE_MOUNT = "/models"
+"""Writable volume of a model pod. The package folder lies inside it, so that a finished download can be renamed
+into place."""
+
+
+def _known_uri(text: str) -> str:
+    parse_uri(text)
+    return text
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, allow_inf_nan=False
+    )
+
+
+class Batching(_Settings):
+    """How requests may share a run. `maxSize` counts rows; 1 switches batching off."""
+
+    max_size: int = Field(default=64, ge=1)
+    max_delay_seconds: float = Field(default=0.0, ge=0, le=10)
+
+
+class Limits(_Settings):
+    """What one pod accepts before it refuses: bytes, requests waiting, seconds."""
+
+    max_body_bytes: int = Field(default=32 * 1024**2, ge=1)
+    max_queue: int = Field(default=1024, ge=1)
+    deadline_seconds: float = Field(default=30.0, gt=0)
+    max_package_bytes: int = Field(default=10 * 1024**3, ge=1)
+
+
+class Fetching(_Settings):
+    """How patiently a package is downloaded. Timeouts bound silence, not the whole download."""
+
+    attempts: int = Field(default=5, ge=1)
+    backoff_seconds: float = Field(default=0.5, ge=0)
+    timeout_seconds: float = Field(default=15.0, gt=0)
+
+
+class RuntimeConfig(_Settings):
+    """Everything a model pod needs to know. `name` is the model's name in the Open Inference Protocol."""
+
+    name: str = Field(min_length=1)
+    uri: Annotated[str, AfterValidator(_known_uri)]
+    revision: str = ""
+    digest: str | None = Field(default=None, pattern=DIGEST_PATTERN)
+    # Not the volume's own root: a download becomes this folder by one rename, and a mount point cannot be renamed.
+    package_dir: str = PACKAGE_MOUNT + "/package/current"
+    volume_dir: str = "/mnt/pvc"
+    credentials_dir: str = "/var/run/secrets/sluice/model"
+    host: str = "0.0.0.0"
+    port: int = Field(default=8080, ge=1, le=65535)
+    threads: int | None = Field(default=None, ge=1)
+    batching: Batching = Batching()
+    limits: Limits = Limits()
+    fetching: Fetching = Fetching()
+    drain_seconds: float = Field(default=10.0, ge=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    termination_log: str = "/dev/termination-log"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read `SLUICE_CONFIG`.
+
+        Raises:
+            KeyError: the variable is not set.
+            pydantic.ValidationError: its JSON does not fit.
+        """
+        return cls.model_validate_json(environ[CONFIG_ENV])
+
+    def to_env_value(self) -> str:
+        """JSON for `SLUICE_CONFIG`: defaults left out, keys sorted, the same bytes for equal settings."""
+        payload = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return json.dumps(payload, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,103 @@
+"""Why a model could not be served, in words the operator can put into `status`.
+
+A container hands its last word to the kubelet through its termination log; the operator reads it there. Both ends of
+that message live in this module, so that they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+log = logging.getLogger(__name__)
+
+TERMINATION_LIMIT = 4096
+"""Bytes of a termination message the kubelet keeps; a longer one would arrive as broken JSON."""
+
+
+class Reason(StrEnum):
+    """Condition reasons for a model package or runtime that failed."""
+
+    INVALID_CONFIG = "InvalidConfig"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_FORBIDDEN = "SourceForbidden"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    DIGEST_MISMATCH = "DigestMismatch"
+    UNSAFE_ARCHIVE = "UnsafeArchive"
+    PACKAGE_TOO_LARGE = "PackageTooLarge"
+    INVALID_PACKAGE = "InvalidPackage"
+    MODEL_CORRUPT = "ModelCorrupt"
+    OPSET_UNSUPPORTED = "OpsetUnsupported"
+    SIGNATURE_MISMATCH = "SignatureMismatch"
+    SIGNATURE_UNSUPPORTED = "SignatureUnsupported"
+    NO_SPACE = "NoSpace"
+    INTERNAL = "InternalError"
+
+    @property
+    def permanent(self) -> bool:
+        """True when trying the same thing again cannot help: something has to be changed first."""
+        return self not in TRANSIENT
+
+
+TRANSIENT = frozenset({Reason.SOURCE_UNREACHABLE, Reason.NO_SPACE, Reason.INTERNAL})
+
+
+class PackageError(Exception):
+    """A model package cannot be used. `message` says what to change."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+class Failure(BaseModel):
+    """A container's last word when it failed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason
+    message: str
+
+
+class Resolved(BaseModel):
+    """The resolver's last word when it succeeded: what the URI stands for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str
+    name: str
+    version: str
+
+
+def write_termination(path: str | Path, word: Failure | Resolved) -> None:
+    """Write a container's last word. An unwritable log is reported, never raised: the exit code still speaks."""
+    payload = word.model_dump(mode="json")
+    text = json.dumps(payload)
+    if len(text.encode()) > TERMINATION_LIMIT:
+        text = json.dumps(_shortened(payload))
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        log.warning("cannot write the termination log %s: %s", path, error)
+
+
+def parse_termination(text: str) -> Failure | Resolved | None:
+    """Read a container's last word; None when it left none (killed, out of memory, foreign text)."""
+    for kind in (Failure, Resolved):
+        try:
+            return kind.model_validate_json(text)
+        except ValidationError:
+            continue
+    return None
+
+
+def _shortened(payload: Mapping[str, str]) -> dict[str, str]:
+    # json.dumps writes ASCII, up to 12 bytes a character (a surrogate pair): a sixteenth of the limit in
+    # characters fits whatever the text is.
+    return {key: value[: TERMINATION_LIMIT // 16] for key, value in payload.items()}

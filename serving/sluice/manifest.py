@@ -1,0 +1,114 @@
+"""`model.yaml`: what a model package says about itself.
+
+The schema is versioned by `apiVersion` and refuses unknown fields, so that a package written for a later runtime is
+refused by an older one instead of being served without what it asks for.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sluice.failures import PackageError, Reason
+
+MANIFEST_FILE = "model.yaml"
+MODEL_FILE = "model.onnx"
+MANIFEST_LIMIT = 1024**2
+"""Bytes. A manifest is a page of text; more is a mistake or an attack on the YAML parser."""
+
+
+class Datatype(StrEnum):
+    """Tensor datatypes by their names in the Open Inference Protocol V2."""
+
+    BOOL = "BOOL"
+    UINT8 = "UINT8"
+    UINT16 = "UINT16"
+    UINT32 = "UINT32"
+    UINT64 = "UINT64"
+    INT8 = "INT8"
+    INT16 = "INT16"
+    INT32 = "INT32"
+    INT64 = "INT64"
+    FP16 = "FP16"
+    FP32 = "FP32"
+    FP64 = "FP64"
+    BYTES = "BYTES"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class TensorSpec(_Strict):
+    """One input or output. `shape` has -1 for a dimension that is known only at run time; () is a scalar."""
+
+    name: str = Field(min_length=1)
+    datatype: Datatype
+    shape: tuple[Annotated[int, Field(ge=-1)], ...]
+
+
+class Manifest(_Strict):
+    """The parsed `model.yaml`. Every tensor the graph takes is listed; outputs that are no tensors are left out."""
+
+    api_version: Literal["sluice.dev/package/v1"] = Field(default="sluice.dev/package/v1", alias="apiVersion")
+    name: str = Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?$")
+    version: str = Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,62}$")
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Manifest:
+        for tensors in (self.inputs, self.outputs):
+            names = [tensor.name for tensor in tensors]
+            if len(names) != len(set(names)):
+                raise ValueError(f"tensor names repeat: {names}")
+        return self
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read and check a `model.yaml`.
+
+    Raises:
+        PackageError: InvalidPackage, naming the field that does not fit.
+    """
+    text = _read_text(path)
+    try:
+        return Manifest.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise PackageError(Reason.INVALID_PACKAGE, f"{path.name} is no YAML: {_one_line(error)}") from error
+    except ValidationError as error:
+        raise PackageError(Reason.INVALID_PACKAGE, f"{path.name}: {explain(error)}") from error
+    except RecursionError as error:
+        raise PackageError(Reason.INVALID_PACKAGE, f"{path.name} is nested too deeply") from error
+
+
+def dump_manifest(manifest: Manifest) -> str:
+    """YAML text of a manifest; equal manifests give equal text."""
+    payload = manifest.model_dump(mode="json", by_alias=True)
+    return yaml.safe_dump(payload, sort_keys=False, default_flow_style=None, width=110)
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error in one line: `field: what is wrong; field: ...`."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()
+    )
+
+
+def _read_text(path: Path) -> str:
+    with open(path, "rb") as file:
+        content = file.read(MANIFEST_LIMIT + 1)
+    if len(content) > MANIFEST_LIMIT:
+        raise PackageError(Reason.INVALID_PACKAGE, f"{path.name} is larger than {MANIFEST_LIMIT} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PackageError(Reason.INVALID_PACKAGE, f"{path.name} is not UTF-8 text") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,18 @@
+"""The model pod's first step: `python -m sluice_runtime.fetch` downloads and verifies the package, then ends."""
+
+from __future__ import annotations
+
+import sys
+
+from sluice.config import RuntimeConfig
+from sluice_runtime.step import run_step
+from sluice_runtime.store import fetch_package
+
+
+def fetch(config: RuntimeConfig) -> None:
+    """Bring the package to `config.package_dir`."""
+    fetch_package(config)
+
+
+if __name__ == "__main__":
+    sys.exit(run_step(fetch))

@@ -11,6 +11,8 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "ModelDeployment"
 PLURAL = "modeldeployments"
+NAME_MAX = 40
+"""Longest name of a ModelDeployment: its longest child is `<name>-resolve-<10 hex>`, and a label holds 63."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ Each carries its pattern (for the CRD) and its parser (for the operator), so tha
 import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+
+from sluice_operator.api.base import rules
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
@@ -14,8 +16,21 @@ QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
 DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32, examples=["90s", "1m30s"])]
+DURATION_MAX = "720h"
+
+Duration = Annotated[
+    str,
+    Field(
+        pattern=DURATION_PATTERN,
+        max_length=32,
+        examples=["90s", "1m30s"],
+        json_schema_extra=rules(
+            (f"duration(self) <= duration('{DURATION_MAX}')", f"a duration is at most {DURATION_MAX}")
+        ),
+    ),
+]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)]
+# YAML's `cpu: 1` is a number; both forms are kept as the text that Kubernetes writes.
 Quantity = Annotated[
     str,
     Field(
@@ -23,6 +38,7 @@ Quantity = Annotated[
         max_length=32,
         json_schema_extra={"x-kubernetes-int-or-string": True},
     ),
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
 ]
 ObjectName = Annotated[str, Field(pattern=DNS_SUBDOMAIN_PATTERN, min_length=1, max_length=253)]
 

@@ -46,9 +46,12 @@ class Model(ApiModel):
 class Resources(ApiModel):
     """Compute resources, as in a Pod."""
 
-    requests: dict[str, Quantity] = Field(default_factory=dict, description="What the scheduler reserves.")
+    requests: dict[str, Quantity] = Field(
+        default_factory=dict, max_length=16, description="What the scheduler reserves."
+    )
     limits: dict[str, Quantity] = Field(
         default_factory=dict,
+        max_length=16,
         description="What the container may use at most. A CPU limit sets the number of inference threads.",
     )
 
@@ -114,7 +117,8 @@ class Scaling(ApiModel):
         default=None, description="A fixed number of pods, also set by `kubectl scale`. Excludes maxReplicas."
     )
     min_replicas: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=1, description="Fewest pods. The number of pods where neither replicas nor maxReplicas is set."
+        default=1,
+        description="Fewest pods. The number of pods where neither replicas nor maxReplicas is set.",
     )
     max_replicas: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         default=None, description="Most pods of a revision. Setting it turns autoscaling on."
@@ -130,7 +134,8 @@ class Step(ApiModel):
 
     weight: Annotated[int, Field(ge=1, le=100)] = Field(description="Percent of the requests for the new version.")
     hold: Duration = Field(
-        default="0s", description="How long the weight is held, counted from when every router is seen to apply it."
+        default="0s",
+        description="How long the weight is held, counted from when every router is seen to apply it.",
     )
 
 
@@ -209,12 +214,15 @@ class Rollout(ApiModel):
         ),
     )
     ready_deadline: Duration = Field(
-        default="10m", description="How long pods of the new version may take to load the model before it is taken back."
+        default="10m",
+        description="How long pods of the new version may take to load the model before it is taken back.",
     )
     drain_delay: Duration = Field(
         default="30s", description="How long pods that lost their traffic live on, so that no request is cut."
     )
-    analysis: Analysis | None = Field(default=None, description="How the new version is judged; none: by readiness only.")
+    analysis: Analysis | None = Field(
+        default=None, description="How the new version is judged; none: by readiness only."
+    )
 
 
 class Router(ApiModel):
@@ -248,4 +256,3 @@ class ModelDeploymentSpec(ApiModel):
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         default=10, description="How many former revisions are remembered for rollback."
     )
-

@@ -14,8 +14,6 @@ REVISION = "sluice.dev/revision"
 CONFIG_VERSION = "sluice.dev/config-version"
 WEIGHTS = "sluice.dev/weights"
 APPLIED_HASH = "sluice.dev/applied-hash"
-NAME_MAX = 40
-"""Longest name of a ModelDeployment: its longest child is `<name>-resolve-<10 hex>`, and a label holds 63."""
 
 
 def short_hash(value: Any) -> str:

@@ -2,3 +2,5 @@
 
 Nothing here imports ONNX Runtime or BentoML, because the operator and a notebook import it too.
 """
+
+__version__ = "0.1.0"

@@ -1,0 +1,44 @@
+"""`python -m sluice_runtime`: serve the package that the fetch step has brought."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import sys
+
+from sluice.config import RuntimeConfig
+from sluice_runtime.step import run_step
+
+
+def serve(config: RuntimeConfig) -> None:
+    """Serve until SIGTERM.
+
+    Raises:
+        PackageError: the model could not be loaded.
+    """
+    # BentoML reads these when it is imported: a home it may write to (the root file system is read-only), no telemetry.
+    os.environ.setdefault("BENTOML_HOME", "/tmp/bentoml")  # noqa: S108 - the pod's own emptyDir
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    # What is imported lives as long as the process; without collections in between it loads a fifth faster.
+    gc.disable()
+    from sluice_runtime.runtime import Runtime
+    from sluice_runtime.server import Server
+    from sluice_runtime.service import build_service
+
+    runtime = Runtime(config)
+    app = build_service(runtime).to_asgi(is_main=False)
+    gc.freeze()
+    gc.enable()
+    Server(app, runtime).run()
+    if runtime.failure is not None:
+        raise runtime.failure
+
+
+if __name__ == "__main__":
+    code = run_step(serve)
+    logging.shutdown()
+    sys.stderr.flush()
+    # Every request is answered by now. A run that outlived its deadline may still hold its thread, and a normal exit
+    # would wait for it.
+    os._exit(code)

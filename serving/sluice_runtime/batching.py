@@ -1,0 +1,227 @@
+"""Batching without delay: what has gathered while the graph was busy runs together.
+
+A request joins a queue, and one flush per turn of the event loop takes what is there. Sixteen busy connections so batch
+themselves, and a lone request waits for nothing. Runs of microseconds stay on the loop, because handing them to a
+thread costs more than they do; longer ones go to a thread, and requests gather meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.sessions import Runner
+from sluice_runtime.signature import Tensor, Tensors
+
+log = logging.getLogger(__name__)
+
+INLINE_SECONDS = 0.0005
+"""Runs shorter than this, on average, stay on the event loop. A hand-over to a thread and back costs about 100 us."""
+
+_SMOOTHING = 0.2
+"""Weight of the latest run in the moving average: after a rare hiccup it is forgotten within about ten runs."""
+
+Outcome = list[Tensor] | Exception
+BatchKey = tuple[object, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One request on its way through the batcher. Works with equal keys may share a run; `rows` counts towards it."""
+
+    inputs: Tensors
+    outputs: tuple[str, ...]
+    rows: int
+    key: BatchKey
+    future: asyncio.Future[list[Tensor]]
+    timer: asyncio.TimerHandle | None = field(default=None)
+
+
+class Batcher:
+    """Runs works through one runner, never two runs at a time: a run has all of the pod's CPUs to itself."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        max_rows: int,
+        max_queue: int,
+        max_delay: float = 0.0,
+        deadline: float = 30.0,
+        typical_seconds: float = 0.0,
+        observe: Callable[[int, float], None] = lambda rows, seconds: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._runner = runner
+        self._max_rows = max_rows
+        self._max_queue = max_queue
+        self._max_delay = max_delay
+        self._deadline = deadline
+        self._mean_seconds = typical_seconds
+        self._observe = observe
+        self._clock = clock
+        self._queue: deque[Work] = deque()
+        self._queued_rows = 0
+        self._running = False
+        self._flush_handle: asyncio.Handle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="run")
+
+    @property
+    def full(self) -> bool:
+        """True when the next work would be refused."""
+        return len(self._queue) >= self._max_queue
+
+    @property
+    def inline(self) -> bool:
+        """True while runs are short enough for the event loop; then no work outlives its loop turn by much."""
+        return self._mean_seconds < INLINE_SECONDS
+
+    def submit(self, work: Work) -> None:
+        """Queue a work; its future gets the outputs, or a RequestError (FAILED, DEADLINE).
+
+        Raises:
+            RequestError: OVERLOADED.
+        """
+        if self.full:
+            raise RequestError(Kind.OVERLOADED, f"{self._max_queue} requests are waiting already; try again later")
+        self._queue.append(work)
+        self._queued_rows += work.rows
+        work.timer = self._loop.call_later(self._deadline, self._expire, work)
+        self._schedule()
+
+    def drop(self, work: Work, error: RequestError) -> None:
+        """Answer a work with an error and, if it has not started, do not run it."""
+        if not work.future.done():
+            work.future.set_exception(error)
+        if work in self._queue:
+            self._queue.remove(work)
+            self._queued_rows -= work.rows
+        self._stop_timer(work)
+
+    def close(self) -> None:
+        """Stop the thread. Works that still wait keep their deadline."""
+        self._executor.shutdown(wait=False)
+
+    def _expire(self, work: Work) -> None:
+        self.drop(work, RequestError(Kind.DEADLINE, f"no prediction within {self._deadline:g} s"))
+
+    def _schedule(self) -> None:
+        if self._running or not self._queue:
+            return
+        full = self._queued_rows >= self._max_rows
+        if self._flush_handle is not None:
+            if not (full and isinstance(self._flush_handle, asyncio.TimerHandle)):
+                return
+            self._flush_handle.cancel()
+        if self._max_delay > 0 and not full:
+            self._flush_handle = self._loop.call_later(self._max_delay, self._flush)
+        else:
+            self._flush_handle = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_handle = None
+        batch = self._take()
+        if not batch:
+            return
+        if self.inline:
+            self._deliver(batch, self._execute(batch))
+            self._schedule()
+        else:
+            self._running = True
+            task = self._loop.run_in_executor(self._executor, self._execute, batch)
+            task.add_done_callback(lambda done: self._returned(batch, done))
+
+    def _returned(self, batch: list[Work], done: asyncio.Future[list[Outcome]]) -> None:
+        self._running = False
+        self._deliver(batch, done.result())
+        self._schedule()
+
+    def _take(self) -> list[Work]:
+        """The oldest work and the others that may share its run, up to the largest batch."""
+        batch: list[Work] = []
+        others: deque[Work] = deque()
+        rows = 0
+        while self._queue and (rows < self._max_rows or not batch):
+            work = self._queue.popleft()
+            if work.future.done():
+                self._queued_rows -= work.rows
+            elif batch and (work.key != batch[0].key or rows + work.rows > self._max_rows):
+                others.append(work)
+            else:
+                batch.append(work)
+                rows += work.rows
+        others.extend(self._queue)
+        self._queue = others
+        self._queued_rows -= rows
+        return batch
+
+    def _execute(self, batch: list[Work]) -> list[Outcome]:
+        """Run a batch; when it fails, run its members alone, so that only the guilty one fails."""
+        if len(batch) > 1:
+            try:
+                return list(self._run_together(batch))
+            except Exception as error:
+                log.info("a batch of %d requests failed and is run one by one: %s", len(batch), error)
+        return [self._run_alone(work) for work in batch]
+
+    def _run_alone(self, work: Work) -> Outcome:
+        try:
+            return self._timed_run(work.outputs, work.inputs, work.rows)
+        except Exception as error:
+            log.warning("the model failed on a valid request: %s", error)
+            return RequestError(Kind.FAILED, f"the model failed: {_first_line(error)}")
+
+    def _run_together(self, batch: list[Work]) -> list[list[Tensor]]:
+        inputs = {name: np.concatenate([work.inputs[name] for work in batch]) for name in batch[0].inputs}
+        rows = sum(work.rows for work in batch)
+        outputs = self._timed_run(batch[0].outputs, inputs, rows)
+        if any(tensor.shape[:1] != (rows,) for tensor in outputs):
+            self._max_rows = 1
+            raise ValueError("the graph does not give one row of output for each row of input; batching is now off")
+        return _split(outputs, [work.rows for work in batch])
+
+    def _timed_run(self, outputs: tuple[str, ...], inputs: Tensors, rows: int) -> list[Tensor]:
+        started = self._clock()
+        result = self._runner.run(list(outputs), inputs)
+        seconds = self._clock() - started
+        self._mean_seconds += _SMOOTHING * (seconds - self._mean_seconds)
+        self._observe(rows, seconds)
+        return result
+
+    def _deliver(self, batch: list[Work], outcomes: list[Outcome]) -> None:
+        for work, outcome in zip(batch, outcomes, strict=True):
+            self._stop_timer(work)
+            if work.future.done():
+                continue
+            if isinstance(outcome, Exception):
+                work.future.set_exception(outcome)
+            else:
+                work.future.set_result(outcome)
+
+    @staticmethod
+    def _stop_timer(work: Work) -> None:
+        if work.timer is not None:
+            work.timer.cancel()
+            work.timer = None
+
+
+def _split(outputs: list[Tensor], rows: list[int]) -> list[list[Tensor]]:
+    parts = []
+    start = 0
+    for count in rows:
+        parts.append([tensor[start : start + count] for tensor in outputs])
+        start += count
+    return parts
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:500]

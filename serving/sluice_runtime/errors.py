@@ -1,0 +1,43 @@
+"""Why a request was not answered with a prediction, free of any transport: REST and gRPC each translate the kind."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Kind(Enum):
+    """What went wrong. INVALID and UNKNOWN are the caller's fault, FAILED is the model's, the others are the load's."""
+
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+    TOO_LARGE = "too_large"
+    NOT_ALLOWED = "not_allowed"
+    NOT_READY = "not_ready"
+    OVERLOADED = "overloaded"
+    DEADLINE = "deadline"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+class RequestError(Exception):
+    """A request that gets no prediction. `message` is for the caller."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+STATUS: dict[Kind, int] = {
+    Kind.INVALID: 400,
+    Kind.UNKNOWN: 404,
+    Kind.NOT_ALLOWED: 405,
+    Kind.TOO_LARGE: 413,
+    Kind.ABANDONED: 499,
+    Kind.FAILED: 500,
+    Kind.NOT_READY: 503,
+    Kind.OVERLOADED: 503,
+    Kind.DEADLINE: 504,
+}
+"""HTTP status of each kind; metrics use these numbers as `code` whatever the transport. 499 (nginx's number) is never
+sent: the caller was gone before its work ran."""

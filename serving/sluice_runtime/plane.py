@@ -1,0 +1,132 @@
+"""THE PATH of a prediction, free of any transport: check -> batch -> run -> record.
+
+REST, and later gRPC, translate between their wire format and this module, so that both give the same answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sluice_runtime.batching import Batcher, Work
+from sluice_runtime.errors import STATUS, Kind, RequestError
+from sluice_runtime.metrics import Metrics
+from sluice_runtime.signature import Signature, Tensor, Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """A decoded request. Without `outputs` the caller gets all of them."""
+
+    inputs: Tensors
+    outputs: tuple[str, ...] = ()
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InferResponse:
+    """A prediction: the requested outputs in the requested order."""
+
+    model: Model
+    id: str | None
+    outputs: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded model under its public name."""
+
+    name: str
+    version: str
+    signature: Signature
+    batcher: Batcher
+    all_outputs: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "all_outputs", tuple(spec.name for spec in self.signature.outputs))
+
+
+class Plane:
+    """The one data plane of a pod. `name` is known before the model is loaded; the version is not."""
+
+    def __init__(self, name: str, metrics: Metrics) -> None:
+        self.name = name
+        self.draining = False
+        self.in_flight = 0
+        self._model: Model | None = None
+        self._metrics = metrics
+        metrics.watch_in_flight(lambda: self.in_flight)
+
+    @property
+    def ready(self) -> bool:
+        """True when new requests are welcome: the model is loaded and the pod is not stopping."""
+        return self._model is not None and not self.draining
+
+    def serve(self, model: Model) -> None:
+        """Start to answer with this model."""
+        self._model = model
+
+    def find(self, name: str, version: str | None = None) -> Model:
+        """The model of that name and version.
+
+        Raises:
+            RequestError: UNKNOWN, or NOT_READY while the model is being loaded.
+        """
+        if name != self.name:
+            raise RequestError(Kind.UNKNOWN, f"unknown model {name!r}; this server has {self.name!r}")
+        if self._model is None:
+            raise RequestError(Kind.NOT_READY, f"model {name!r} is being loaded")
+        if version not in (None, self._model.version):
+            raise RequestError(Kind.UNKNOWN, f"unknown version {version!r} of {name!r}; it is {self._model.version!r}")
+        return self._model
+
+    def admit(self, model: Model) -> None:
+        """Refuse early, before a body is parsed, when the queue is full.
+
+        Raises:
+            RequestError: OVERLOADED.
+        """
+        if model.batcher.full:
+            raise RequestError(Kind.OVERLOADED, "too many requests are waiting; try again later")
+
+    def submit(self, model: Model, request: InferRequest) -> Work:
+        """Check a request and queue it. The returned work's future gets the outputs.
+
+        Raises:
+            RequestError: INVALID or OVERLOADED.
+        """
+        model.signature.check(request.inputs)
+        if request.outputs:
+            model.signature.check_outputs(request.outputs)
+        work = self._work(model, request)
+        model.batcher.submit(work)
+        return work
+
+    def begin(self) -> float:
+        """Note a request's arrival; give the result to `record`."""
+        self.in_flight += 1
+        return time.perf_counter()
+
+    def record(self, started: float, error: Kind | None) -> None:
+        """Note how a request ended; None is a prediction."""
+        self.in_flight -= 1
+        if error is None:
+            self._metrics.request(200, time.perf_counter() - started)
+            return
+        self._metrics.request(STATUS[error], time.perf_counter() - started)
+        self._metrics.rejection(error)
+
+    @staticmethod
+    def _work(model: Model, request: InferRequest) -> Work:
+        outputs = request.outputs or model.all_outputs
+        future: asyncio.Future[list[Tensor]] = asyncio.get_running_loop().create_future()
+        # Inputs go into a run in the signature's order, whatever order the caller wrote them in.
+        inputs = {spec.name: request.inputs[spec.name] for spec in model.signature.inputs}
+        if not model.signature.batchable:
+            return Work(inputs, outputs, 1, (), future)
+        rows = next(iter(inputs.values())).shape[0]
+        key = (outputs, *(tensor.shape[1:] for tensor in inputs.values()))
+        # An empty request cannot be told apart from its neighbours after the run, so it shares with none.
+        return Work(inputs, outputs, rows, key if rows else (object(),), future)

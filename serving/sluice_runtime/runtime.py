@@ -1,0 +1,119 @@
+"""The life of a model pod's process: load, warm up, serve, drain.
+
+The server listens from the start, so that liveness answers while a large model loads; readiness follows the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluice.config import RuntimeConfig
+from sluice.failures import PackageError, Reason
+from sluice.manifest import Manifest
+from sluice.package import open_package
+from sluice_runtime.batching import Batcher
+from sluice_runtime.cpu import allowed_cpus, cpu_quota, usable_threads
+from sluice_runtime.metrics import Metrics
+from sluice_runtime.plane import Model, Plane
+from sluice_runtime.sessions import Session, load_session, row_independent, typical_seconds, warm_up
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A session that is ready to serve. `max_rows` is 1 when its rows must not share a run."""
+
+    session: Session
+    manifest: Manifest
+    max_rows: int
+    seconds_per_run: float
+
+
+class Runtime:
+    """Owns the data plane and the model's loading. `on_failure` is called once, on the loop, when loading failed."""
+
+    def __init__(self, config: RuntimeConfig, metrics: Metrics | None = None) -> None:
+        self.config = config
+        self.metrics = metrics or Metrics(config.name, config.revision)
+        self.plane = Plane(config.name, self.metrics)
+        self.failure: PackageError | None = None
+        self.on_failure: Callable[[], None] = lambda: None
+        self._loading: asyncio.Task[None] | None = None
+        self._batcher: Batcher | None = None
+
+    async def start(self) -> None:
+        """Begin to load the model; returns at once."""
+        self._loading = asyncio.create_task(self._load())
+
+    async def stop(self) -> None:
+        """Let go of the model after the last request was answered."""
+        if self._loading is not None:
+            self._loading.cancel()
+        if self._batcher is not None:
+            self._batcher.close()
+
+    async def _load(self) -> None:
+        started = time.perf_counter()
+        try:
+            loaded = await asyncio.to_thread(load, self.config)
+        except PackageError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("the model could not be loaded")
+            self._fail(PackageError(Reason.INTERNAL, repr(error)))
+        else:
+            self._serve(loaded)
+            self.metrics.loaded(time.perf_counter() - started)
+
+    def _serve(self, loaded: Loaded) -> None:
+        limits = self.config.limits
+        self._batcher = Batcher(
+            loaded.session,
+            max_rows=loaded.max_rows,
+            max_queue=limits.max_queue,
+            max_delay=self.config.batching.max_delay_seconds,
+            deadline=limits.deadline_seconds,
+            typical_seconds=loaded.seconds_per_run,
+            observe=self.metrics.observe_run,
+        )
+        model = Model(self.config.name, loaded.manifest.version, loaded.session.signature, self._batcher)
+        self.plane.serve(model)
+        log.info("serving %s version %s, up to %d rows a run", model.name, model.version, loaded.max_rows)
+
+    def _fail(self, error: PackageError) -> None:
+        self.failure = error
+        self.on_failure()
+
+
+def load(config: RuntimeConfig) -> Loaded:
+    """Open, load and warm up the package in `config.package_dir`. Takes as long as the model is large.
+
+    Raises:
+        PackageError: why it cannot be served.
+    """
+    folder = Path(config.package_dir)
+    if not folder.is_dir():
+        raise PackageError(Reason.INVALID_PACKAGE, f"{folder} is not there; the fetch step must run first")
+    package = open_package(folder, config.digest)
+    quota = cpu_quota()
+    threads = config.threads or usable_threads(quota, allowed_cpus())
+    session = load_session(package, threads, spinning=quota is None and threads > 1)
+    max_rows = _shared_rows(session, config.batching.max_size)
+    warm_up(session, max_rows)
+    log.info("loaded %s with %d threads", package.digest, threads)
+    return Loaded(session, package.manifest, max_rows, typical_seconds(session))
+
+
+def _shared_rows(session: Session, max_size: int) -> int:
+    if not session.signature.batchable or max_size == 1:
+        return 1
+    if row_independent(session):
+        return max_size
+    log.warning("the rows of a batch influence each other in this graph; every request runs alone")
+    return 1

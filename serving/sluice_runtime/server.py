@@ -1,0 +1,77 @@
+"""One uvicorn server in one process, and its end: no request may be lost when a pod is taken away.
+
+On SIGTERM readiness goes off, and for a while the server goes on answering, each answer asking its caller to close the
+connection: callers that still hold keep-alive connections, or a stale DNS answer, move elsewhere without an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from sluice_runtime.runtime import Runtime
+
+KEEP_ALIVE_SECONDS = 75
+"""Above the router's idle timeout of 60 s, so that the router closes first and never writes into a closing connection."""
+
+_QUIET_SECONDS = 1.0
+"""Drained means: no connection for this long. New ones may come while callers' DNS answers are stale."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server with a polite end. A second SIGTERM ends the process at once."""
+
+    def __init__(self, app: Any, runtime: Runtime) -> None:
+        config = runtime.config
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=config.host,
+                port=config.port,
+                http="httptools",
+                loop="uvloop",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=int(config.limits.deadline_seconds) + 1,
+            )
+        )
+        self._runtime = runtime
+        self._draining: asyncio.Task[None] | None = None
+        runtime.on_failure = self._stop_now
+
+    async def serve(self, sockets: Any = None) -> None:
+        """Serve until the process is told to stop."""
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain; called by uvicorn in a signal handler."""
+        if self._runtime.plane.draining:
+            os._exit(128 + sig)
+        self._runtime.plane.draining = True
+        self._loop.call_soon_threadsafe(self._start_draining)
+
+    def _start_draining(self) -> None:
+        self._draining = self._loop.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        """Leave when callers have left, at the latest after the configured time."""
+        ends = self._loop.time() + self._runtime.config.drain_seconds
+        quiet_since = self._loop.time()
+        while (now := self._loop.time()) < ends and now - quiet_since < _QUIET_SECONDS:
+            if self.server_state.connections:
+                quiet_since = now
+            await asyncio.sleep(0.05)
+        self.should_exit = True
+
+    def _stop_now(self) -> None:
+        self.should_exit = True

@@ -1,0 +1,81 @@
+"""BentoML wiring only: its service carries lifecycle, probes, metrics and packaging; `/v2` goes past its IO layer.
+
+`Service` lives in a private module of BentoML. The version is pinned and a contract test covers what is used here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bentoml
+from _bentoml_sdk import Service
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.server.metrics.prometheus import PrometheusClient
+
+from sluice_runtime.protocol.rest import Message, Receive, Rest, Scope, Send
+from sluice_runtime.runtime import Runtime
+
+_CONFIG: dict[str, Any] = {"workers": 1, "logging": {"access": {"enabled": False}}}
+"""One process a pod; probes and scrapes are not worth a line in the log."""
+
+
+class ModelService(Service[Any]):
+    """A BentoML service whose ASGI application answers `/v2*` by the runtime and all else by BentoML."""
+
+    runtime: Runtime
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        """BentoML's application with the protocol's raw path in front."""
+        # BentoML's metrics come from files of several processes unless it is told that there is one.
+        BentoMLContainer.metrics_client.set(PrometheusClient(multiproc=False))
+        return Gate(super().to_asgi(is_main=is_main), self.runtime)
+
+
+class Gate:
+    """Sends a request to the protocol or to BentoML, and asks callers to leave politely while the pod drains."""
+
+    def __init__(self, chassis: Any, runtime: Runtime) -> None:
+        self._chassis = chassis
+        self._plane = runtime.plane
+        self._rest = Rest(runtime.plane, runtime.config.limits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if self._plane.draining:
+                send = _closing(send)
+            path: str = scope["path"]
+            if path.startswith("/v2/") or path == "/v2":
+                await self._rest(scope, receive, send)
+                return
+        await self._chassis(scope, receive, send)
+
+
+def build_service(runtime: Runtime) -> ModelService:
+    """The BentoML service around a runtime."""
+
+    class ModelServer:
+        """Serves one model package over the Open Inference Protocol."""
+
+        @bentoml.on_startup
+        async def start(self) -> None:
+            await runtime.start()
+
+        @bentoml.on_shutdown
+        async def stop(self) -> None:
+            await runtime.stop()
+
+        async def __is_ready__(self) -> bool:
+            return runtime.plane.ready
+
+    service: ModelService = bentoml.service(ModelServer, name="sluice", service_class=ModelService, **_CONFIG)
+    service.runtime = runtime
+    return service
+
+
+def _closing(send: Send) -> Send:
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await send(message)
+
+    return send_and_close

@@ -1,0 +1,172 @@
+"""ONNX Runtime sessions: made for a small pod, warmed before they serve, and honest about why one cannot be made."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime as ort
+
+from sluice.failures import PackageError, Reason
+from sluice.manifest import Datatype, TensorSpec
+from sluice.package import Package
+from sluice_runtime.signature import NUMPY_TYPES, Signature, Tensor, Tensors, agree, read_signature
+
+log = logging.getLogger(__name__)
+
+_TOO_NEW = re.compile(r"Opset \d+ is under development|Unsupported model IR version|unsupported .*opset", re.I)
+
+
+class Runner(Protocol):
+    """What the batcher needs of a session: named tensors in, the named outputs out, in their order."""
+
+    def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]: ...
+
+
+class Session:
+    """A loaded graph. `run` releases the GIL and is safe from several threads."""
+
+    def __init__(self, session: ort.InferenceSession, signature: Signature) -> None:
+        self._session = session
+        self.signature = signature
+
+    def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
+        """Run the graph. Whatever it raises is the model's failure: the inputs were checked before."""
+        result: list[Tensor] = self._session.run(outputs, inputs)
+        return result
+
+
+def load_session(package: Package, threads: int, spinning: bool) -> Session:
+    """Load a package's graph and check it against its manifest.
+
+    Raises:
+        PackageError: ModelCorrupt, OpsetUnsupported, SignatureUnsupported or SignatureMismatch.
+    """
+    try:
+        session = ort.InferenceSession(
+            str(package.model_path), _options(threads, spinning), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        raise _explain(error, package.model_path) from error
+    signature = read_signature(session.get_inputs(), session.get_outputs())
+    agree(signature, package.manifest)
+    return Session(session, signature)
+
+
+def warm_up(session: Session, max_rows: int) -> None:
+    """Run once with one row and once with the largest batch, so that no request pays for first-time allocations.
+
+    A graph may refuse the made-up rows and serve real ones well, so a failure here is only logged.
+    """
+    names = [spec.name for spec in session.signature.outputs]
+    for rows in {1, max_rows if session.signature.batchable else 1}:
+        try:
+            session.run(names, example(session.signature, rows))
+        except Exception as error:
+            log.warning("the warm-up with %d rows failed: %s", rows, error)
+
+
+def typical_seconds(session: Session) -> float:
+    """Time of one run of one made-up row, the best of three; 0 when the graph refuses it."""
+    names = [spec.name for spec in session.signature.outputs]
+    inputs = example(session.signature, rows=1)
+    try:
+        return min(_timed(lambda: session.run(names, inputs)) for _ in range(3))
+    except Exception as error:
+        log.debug("no typical run could be timed: %s", error)
+        return 0.0
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def example(signature: Signature, rows: int, seed: int = 0) -> dict[str, Tensor]:
+    """Made-up inputs with `rows` rows; every other open dimension is 1."""
+    generator = np.random.default_rng(seed)
+    return {spec.name: _example_tensor(spec, rows, generator) for spec in signature.inputs}
+
+
+def _example_tensor(spec: TensorSpec, rows: int, generator: np.random.Generator) -> Tensor:
+    shape = [1 if size == -1 else size for size in spec.shape]
+    if spec.shape and spec.shape[0] == -1:
+        shape[0] = rows
+    values = generator.random(shape)
+    if spec.datatype is Datatype.BYTES:
+        return np.full(shape, "a", dtype=np.object_)
+    if spec.datatype in (Datatype.FP16, Datatype.FP32, Datatype.FP64):
+        return values.astype(NUMPY_TYPES[spec.datatype])
+    return (values > 0.5).astype(NUMPY_TYPES[spec.datatype])
+
+
+def _options(threads: int, spinning: bool) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads burn the quota while they wait, and the kernel then stops the whole pod for the period's rest.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.log_severity_level = 3
+    _share_arena()
+    return options
+
+
+def _share_arena() -> None:
+    """Register a CPU arena that grows by what is asked for; the default doubles and keeps its peak."""
+    global _arena_shared
+    if _arena_shared:
+        return
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    settings = {"arena_extend_strategy": 1}  # 1 is kSameAsRequested
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg(settings))
+    _arena_shared = True
+
+
+_arena_shared = False
+
+
+def _explain(error: Exception, path: Path) -> PackageError:
+    text = " ".join(str(error).split())
+    if _TOO_NEW.search(text):
+        opset = re.search(r"(Opset \d+|Unsupported model IR version: \d+)", text)
+        return PackageError(
+            Reason.OPSET_UNSUPPORTED,
+            f"ONNX Runtime {ort.__version__} is too old for this model ({opset[0] if opset else 'opset'}); "
+            "export it with a lower target_opset, or use a newer runtime image",
+        )
+    return PackageError(
+        Reason.MODEL_CORRUPT, f"{path.name} cannot be loaded; export it again. ONNX Runtime says: {text[:600]}"
+    )
+
+
+def row_independent(session: Session) -> bool:
+    """Try whether rows may share a run: two made-up rows must give alone what they give together.
+
+    A graph can have an open first dimension and still mix its rows (a mean over the batch, say). A graph that
+    refuses made-up rows cannot be tried; its open first dimension is then believed.
+    """
+    names = [spec.name for spec in session.signature.outputs]
+    pair = example(session.signature, rows=2, seed=1)
+    try:
+        together = session.run(names, pair)
+        alone = [session.run(names, {key: value[row : row + 1] for key, value in pair.items()}) for row in (0, 1)]
+    except Exception as error:
+        log.warning("could not try whether rows are independent: %s", error)
+        return True
+    return all(_same(whole, [part[i] for part in alone]) for i, whole in enumerate(together))
+
+
+def _same(whole: Tensor, parts: list[Tensor]) -> bool:
+    if whole.ndim == 0 or whole.shape[0] != sum(part.shape[0] for part in parts):
+        return False
+    joined: Any = np.concatenate(parts)
+    if whole.dtype.kind not in "fc":
+        return bool(np.array_equal(whole, joined))
+    return bool(np.allclose(whole, joined, rtol=1e-2, atol=1e-4, equal_nan=True))

@@ -1,0 +1,170 @@
+"""What the loaded graph takes and gives, and the check that a request fits.
+
+A request is checked here completely, so that whatever the graph raises afterwards is the model's failure and never the
+caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.failures import PackageError, Reason
+from sluice.manifest import Datatype, Manifest, TensorSpec
+from sluice_runtime.errors import Kind, RequestError
+
+Tensor = NDArray[Any]
+Tensors = Mapping[str, Tensor]
+
+NUMPY_TYPES: dict[Datatype, np.dtype[Any]] = {
+    Datatype.BOOL: np.dtype(np.bool_),
+    Datatype.UINT8: np.dtype(np.uint8),
+    Datatype.UINT16: np.dtype(np.uint16),
+    Datatype.UINT32: np.dtype(np.uint32),
+    Datatype.UINT64: np.dtype(np.uint64),
+    Datatype.INT8: np.dtype(np.int8),
+    Datatype.INT16: np.dtype(np.int16),
+    Datatype.INT32: np.dtype(np.int32),
+    Datatype.INT64: np.dtype(np.int64),
+    Datatype.FP16: np.dtype(np.float16),
+    Datatype.FP32: np.dtype(np.float32),
+    Datatype.FP64: np.dtype(np.float64),
+    Datatype.BYTES: np.dtype(np.object_),
+}
+"""Datatypes as ONNX Runtime takes them from numpy; BYTES is an array of `str`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Inputs and outputs in the graph's order. `batchable`: dimension 0 of every tensor counts rows."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batchable: bool
+
+    def check(self, tensors: Tensors) -> None:
+        """Check a request's tensors against the inputs.
+
+        Raises:
+            RequestError: INVALID, naming the tensor.
+        """
+        for spec in self.inputs:
+            tensor = tensors.get(spec.name)
+            if tensor is None:
+                raise RequestError(Kind.INVALID, f"input {spec.name!r} is missing")
+            if not _fits(tensor.shape, spec.shape):
+                raise RequestError(
+                    Kind.INVALID,
+                    f"input {spec.name!r} has shape {list(tensor.shape)}, expected {list(spec.shape)}",
+                )
+        if len(tensors) > len(self.inputs):
+            unknown = sorted(set(tensors) - {spec.name for spec in self.inputs})
+            raise RequestError(Kind.INVALID, f"unknown inputs {unknown}")
+        if self.batchable and len(self.inputs) > 1:
+            self._check_rows(tensors)
+
+    def check_outputs(self, names: Sequence[str]) -> None:
+        """Check the names of requested outputs.
+
+        Raises:
+            RequestError: INVALID.
+        """
+        known = [spec.name for spec in self.outputs]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise RequestError(Kind.INVALID, f"unknown outputs {unknown}; the model has {known}")
+
+    def _check_rows(self, tensors: Tensors) -> None:
+        rows = {name: tensor.shape[0] for name, tensor in tensors.items()}
+        if len(set(rows.values())) > 1:
+            raise RequestError(Kind.INVALID, f"inputs differ in their number of rows: {rows}")
+
+
+def read_signature(inputs: Sequence[Any], outputs: Sequence[Any]) -> Signature:
+    """Signature of a graph from ONNX Runtime's node arguments (each with `name`, `type`, `shape`).
+
+    Raises:
+        PackageError: SignatureUnsupported for an input that is no tensor of a known type.
+    """
+    takes = tuple(_spec(node) for node in inputs)
+    gives = tuple(_spec(node) for node in outputs if node.type.startswith("tensor("))
+    rows = {node.shape[0] if node.shape else 0 for node in (*inputs, *outputs)}
+    tensors_only = len(gives) == len(outputs)
+    return Signature(takes, gives, batchable=bool(takes) and tensors_only and _one_row_dimension(rows))
+
+
+def agree(signature: Signature, manifest: Manifest) -> None:
+    """Check that the graph is what `model.yaml` says.
+
+    Raises:
+        PackageError: SignatureMismatch, naming the tensor.
+    """
+    for kind, graph, declared in (
+        ("input", signature.inputs, manifest.inputs),
+        ("output", signature.outputs, manifest.outputs),
+    ):
+        by_name = {spec.name: spec for spec in graph}
+        if set(by_name) != {spec.name for spec in declared}:
+            raise _mismatch(f"{kind}s {[spec.name for spec in declared]}", f"{kind}s {list(by_name)}")
+        for spec in declared:
+            found = by_name[spec.name]
+            if spec.datatype != found.datatype or not _compatible(spec.shape, found.shape):
+                raise _mismatch(f"{kind} {_describe(spec)}", _describe(found))
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    return len(shape) == len(expected) and all(
+        want == -1 or have == want for have, want in zip(shape, expected, strict=True)
+    )
+
+
+def _compatible(declared: tuple[int, ...], found: tuple[int, ...]) -> bool:
+    # ONNX Runtime infers dimensions that the exporter left open, so -1 on either side fits anything.
+    return len(declared) == len(found) and all(
+        -1 in (one, other) or one == other for one, other in zip(declared, found, strict=True)
+    )
+
+
+def _one_row_dimension(rows: set[int | str | None]) -> bool:
+    """True when no first dimension is fixed and no two of them carry different names."""
+    return not any(isinstance(size, int) for size in rows) and len(rows - {None}) <= 1
+
+
+def _spec(node: Any) -> TensorSpec:
+    datatype = _DATATYPES.get(node.type)
+    if datatype is None:
+        raise PackageError(
+            Reason.SIGNATURE_UNSUPPORTED, f"{node.name!r} is a {node.type}; export the model with plain tensors"
+        )
+    shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in node.shape)
+    return TensorSpec(name=node.name, datatype=datatype, shape=shape)
+
+
+def _describe(spec: TensorSpec) -> str:
+    return f"{spec.name!r} {spec.datatype} {list(spec.shape)}"
+
+
+def _mismatch(declared: str, found: str) -> PackageError:
+    message = f"model.yaml declares {declared}, but the graph has {found}; write model.yaml anew from this graph"
+    return PackageError(Reason.SIGNATURE_MISMATCH, message)
+
+
+_DATATYPES = {
+    "tensor(bool)": Datatype.BOOL,
+    "tensor(uint8)": Datatype.UINT8,
+    "tensor(uint16)": Datatype.UINT16,
+    "tensor(uint32)": Datatype.UINT32,
+    "tensor(uint64)": Datatype.UINT64,
+    "tensor(int8)": Datatype.INT8,
+    "tensor(int16)": Datatype.INT16,
+    "tensor(int32)": Datatype.INT32,
+    "tensor(int64)": Datatype.INT64,
+    "tensor(float16)": Datatype.FP16,
+    "tensor(float)": Datatype.FP32,
+    "tensor(double)": Datatype.FP64,
+    "tensor(string)": Datatype.BYTES,
+}

@@ -1,0 +1,1 @@
+"""How requests are split between revisions: pure renderers behind the small interface in `base`."""

@@ -1,0 +1,45 @@
+"""The seam between a rollout and whatever moves its traffic, so that a second kind of router changes no planning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.planning.plan import Manifest
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the router should do: a plain value, compared and hashed by what it renders to.
+
+    `weights` is percent by revision: 100 in sum, or empty while nothing is ready. `revisions` is every revision the
+    router should know the members of: a canary before its first weight and one that drains as well as the weighted.
+    Raises ValueError where the two do not fit.
+    """
+
+    namespace: str
+    name: str
+    weights: Mapping[str, int] = field(default_factory=dict)
+    revisions: tuple[str, ...] = ()
+    cluster_domain: str = "cluster.local"
+
+    def __post_init__(self) -> None:
+        if self.weights and sum(self.weights.values()) != 100:
+            raise ValueError(f"weights must sum to 100, not {dict(self.weights)}")
+        if any(weight < 0 for weight in self.weights.values()):
+            raise ValueError(f"weights must not be negative: {dict(self.weights)}")
+        if unknown := set(self.weights) - set(self.revisions):
+            raise ValueError(f"weighted revisions {sorted(unknown)} are not among the known {self.revisions}")
+
+
+class Backend(Protocol):
+    """A way to route. A module with these three functions is one."""
+
+    def manifests(self, owner: ModelDeployment, traffic: Traffic, image: str) -> tuple[Manifest, ...]:
+        """Every object that makes `traffic` true; a Deployment among them never carries `replicas`."""
+
+    def version(self, traffic: Traffic) -> str:
+        """Hash of the rendered configuration: what a router that applies it reports back."""
+
+    def scales(self, owner: ModelDeployment) -> Mapping[str, int]:
+        """Wanted replicas by Deployment name, which go through /scale."""

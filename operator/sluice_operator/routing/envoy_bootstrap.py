@@ -1,0 +1,36 @@
+"""What Envoy reads once at its start (bootstrap.yaml): the same for every split, so that a split restarts nothing."""
+
+from sluice_operator.routing.envoy_layout import Layout
+from sluice_operator.routing.envoy_listeners import ADMIN_CLUSTER, read_only_listener
+from sluice_operator.routing.envoy_proto import Json, address, from_file, loopback_cluster
+
+_KEPT_STATS = (
+    r"^cluster\.[0-9a-f]{10}\.(retry\.)?upstream_rq_(completed|total|[0-9]xx|retry|pending_overflow|rx_reset|active)$",
+    r"^cluster\.[0-9a-f]{10}\.(membership_(healthy|total)|update_(success|failure|empty)|upstream_cx_connect_fail)$",
+    r"^cluster\.[0-9a-f]{10}\.outlier_detection\.ejections_(active|enforced_total)$",
+    r"^(cluster_manager\.cds|listener_manager\.lds|http\.endpoint\.rds\.endpoint)\.(version_text|update_rejected)$",
+    r"^http\.endpoint\.downstream_(rq_(total|active|[0-9]xx)|cx_(total|active))$",
+    r"^server\.(live|state|uptime|memory_allocated|memory_heap_size)$",
+)
+"""Envoy keeps hundreds of counters for each cluster; these are the ones that someone reads."""
+
+
+def bootstrap(layout: Layout) -> Json:
+    """Admin on loopback, everything that changes from files, and the read-only listener."""
+    return {
+        "node": {"id": "router", "cluster": "sluice"},
+        "admin": {"address": address("127.0.0.1", layout.admin_port)},
+        "dynamic_resources": {
+            "cds_config": from_file(layout.config_dir, "cds.yaml"),
+            "lds_config": from_file(layout.config_dir, "lds.yaml"),
+        },
+        "static_resources": {
+            "listeners": [read_only_listener(layout)],
+            "clusters": [loopback_cluster(ADMIN_CLUSTER, layout.admin_port)],
+        },
+        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [_regex(kept) for kept in _KEPT_STATS]}}},
+    }
+
+
+def _regex(pattern: str) -> Json:
+    return {"safe_regex": {"regex": pattern}}

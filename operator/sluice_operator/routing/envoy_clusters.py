@@ -1,0 +1,103 @@
+"""Envoy's view of a revision's pods (cds.yaml): how they are found, chosen, given up and tried again."""
+
+from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.envoy_layout import Layout
+from sluice_operator.routing.envoy_proto import Json, extension, load_assignment, typed
+
+RUNTIME_KEEP_ALIVE_SECONDS = 75
+"""How long the runtime keeps an idle connection. The router gives one up earlier, so that it never sends a request
+on a connection that the runtime is closing."""
+
+UPSTREAM_IDLE_SECONDS = 60
+MANY = 65536
+"""Circuit breakers bound a fleet that calls strangers. Here the runtime bounds its own queue and says 503, and
+Envoy's default of 3 concurrent retries would turn one dying pod into failed requests."""
+
+
+def clusters(traffic: Traffic, layout: Layout) -> list[Json]:
+    """One cluster for each known revision, in a fixed order."""
+    return [cluster(revision, layout.members(traffic, revision)) for revision in sorted(set(traffic.revisions))]
+
+
+def cluster(revision: str, members: tuple[tuple[str, int], ...]) -> Json:
+    """The cluster of one revision, named by its hash."""
+    return {
+        "name": revision,
+        "cluster_type": _dns(),
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "load_assignment": load_assignment(revision, members),
+        "circuit_breakers": {"thresholds": [_unbounded()]},
+        "outlier_detection": _eject_unreachable(),
+        "typed_extension_protocol_options": {_HTTP_OPTIONS: _http_1()},
+    }
+
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def _dns() -> Json:
+    """Members are the addresses of a headless Service, asked for every second.
+
+    An answer without records (NXDOMAIN, NODATA) empties the cluster, a failure to answer (timeout, SERVFAIL) keeps
+    the last members. For these names that is right: the cluster's DNS is their only authority, it says SERVFAIL until
+    it has seen the API server, and it says NXDOMAIN only when no pod of the revision is ready. Keeping the last
+    members then would send requests to addresses that other pods may own by now.
+    """
+    return extension(
+        "envoy.clusters.dns",
+        "clusters.dns.v3.DnsCluster",
+        dns_refresh_rate="1s",
+        dns_failure_refresh_rate={"base_interval": "1s", "max_interval": "2s"},
+        dns_jitter="0.1s",
+        respect_dns_ttl=False,
+        # A pod of a dual-stack cluster has two addresses and must not count twice.
+        dns_lookup_family="V4_PREFERRED",
+        typed_dns_resolver_config=_resolver(),
+    )
+
+
+def _resolver() -> Json:
+    """c-ares waits 5 s for a lost packet by default; a new source port now and then leaves a dead DNS server behind."""
+    return extension(
+        "envoy.network.dns_resolver.cares",
+        "network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+        query_timeout_seconds=1,
+        query_tries=3,
+        udp_max_queries=100,
+    )
+
+
+def _unbounded() -> Json:
+    return {"max_connections": MANY, "max_pending_requests": MANY, "max_requests": MANY, "max_retries": MANY}
+
+
+def _eject_unreachable() -> Json:
+    """Ejects a pod that cannot be reached, and never one for what it answers.
+
+    A canary that answers 500 must keep its share, or the split bends and the canary looks better than it is. Split
+    counting keeps answers out of the local-origin count; every other detector is switched off.
+    """
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 3,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_failure_percentage": 0,
+        "enforcing_failure_percentage_local_origin": 0,
+        "interval": "1s",
+        "base_ejection_time": "5s",
+        "max_ejection_time": "30s",
+        "max_ejection_percent": 50,
+    }
+
+
+def _http_1() -> Json:
+    return typed(
+        f"type.googleapis.com/{_HTTP_OPTIONS}",
+        common_http_protocol_options={"idle_timeout": f"{UPSTREAM_IDLE_SECONDS}s"},
+        explicit_http_config={"http_protocol_options": {}},
+    )

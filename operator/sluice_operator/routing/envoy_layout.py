@@ -1,0 +1,39 @@
+"""Where the router's Envoy stands: ports, folder and addresses.
+
+A test that runs a real Envoy on one machine gives other ports and addresses, and everything else it renders is what
+runs in a pod.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice_operator.planning import names
+from sluice_operator.routing.base import Traffic
+
+ENDPOINT_PORT = 8080
+ADMIN_PORT = 9901
+READ_ONLY_PORT = 9902
+RUNTIME_PORT = 8080
+CONFIG_DIR = "/etc/envoy/sluice"
+
+Address = tuple[str, int]
+
+
+def headless_service(traffic: Traffic, revision: str) -> tuple[Address, ...]:
+    """The revision's pods by name; the trailing dot spares a look-up for each search domain."""
+    service = names.model(traffic.name, revision)
+    return ((f"{service}.{traffic.namespace}.svc.{traffic.cluster_domain}.", RUNTIME_PORT),)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`members` names the addresses of a revision. Admin stays on loopback; the read-only port is for the operator."""
+
+    endpoint_port: int = ENDPOINT_PORT
+    admin_port: int = ADMIN_PORT
+    read_only_port: int = READ_ONLY_PORT
+    config_dir: str = CONFIG_DIR
+    members: Callable[[Traffic, str], tuple[Address, ...]] = headless_service
+
+
+POD = Layout()

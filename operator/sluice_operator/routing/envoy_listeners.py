@@ -1,0 +1,91 @@
+"""The two doors of the router: the endpoint that applications call (lds.yaml), and the read-only one (bootstrap)."""
+
+from sluice_operator.routing.envoy_layout import Layout
+from sluice_operator.routing.envoy_proto import Json, address, extension, from_file
+from sluice_operator.routing.envoy_routes import ROUTES
+
+ADMIN_CLUSTER = "admin"
+READABLE = ("/ready", "/stats", "/stats/prometheus", "/clusters")
+
+STREAM_BUFFER_BYTES = 1 << 20
+"""How much of a request is kept to send it again elsewhere. Longer bodies stream through and are tried once."""
+
+
+def endpoint_listener(layout: Layout) -> Json:
+    """HTTP/1.1 and HTTP/2 without TLS, the split by rds.yaml."""
+    manager = _connection_manager("endpoint") | {
+        "rds": {"route_config_name": ROUTES, "config_source": from_file(layout.config_dir, "rds.yaml")},
+        "common_http_protocol_options": {"idle_timeout": "3600s"},
+        "request_headers_timeout": "30s",
+        "stream_idle_timeout": "300s",
+        "preserve_external_request_id": True,
+        "local_reply_config": _v2_errors(),
+    }
+    return _listener("endpoint", layout.endpoint_port, manager)
+
+
+def read_only_listener(layout: Layout) -> Json:
+    """What the operator and the kubelet may read of the admin port: four exact paths, GET only.
+
+    Queries are let through: on these paths they only choose what is shown and how.
+    """
+    routes = [*(_readable(path) for path in READABLE), *(_wrong_method(path) for path in READABLE), _hidden()]
+    manager = _connection_manager("read-only") | {
+        "route_config": {
+            "name": "read-only",
+            "virtual_hosts": [{"name": "read-only", "domains": ["*"], "routes": routes}],
+        },
+        "stream_idle_timeout": "10s",
+    }
+    return _listener("read-only", layout.read_only_port, manager)
+
+
+def _listener(name: str, port: int, manager: Json) -> Json:
+    kind = "filters.network.http_connection_manager.v3.HttpConnectionManager"
+    http = extension("envoy.filters.network.http_connection_manager", kind, **manager)
+    return {
+        "name": name,
+        "address": address("0.0.0.0", port),
+        "per_connection_buffer_limit_bytes": STREAM_BUFFER_BYTES,
+        "filter_chains": [{"filters": [http]}],
+    }
+
+
+def _connection_manager(name: str) -> Json:
+    """What both doors share: paths in one spelling, no word about Envoy, and no caller that steers its retries.
+
+    Nobody counts as internal, so `x-envoy-*` request headers are removed from every request.
+    """
+    router = extension("envoy.filters.http.router", "filters.http.router.v3.Router", suppress_envoy_headers=True)
+    return {
+        "stat_prefix": name,
+        "codec_type": "AUTO",
+        "use_remote_address": True,
+        "internal_address_config": {"unix_sockets": False},
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "server_header_transformation": "PASS_THROUGH",
+        "http_filters": [router],
+    }
+
+
+def _v2_errors() -> Json:
+    """Every answer that Envoy itself gives takes the shape of an Open Inference Protocol error."""
+    return {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}}
+
+
+def _readable(path: str) -> Json:
+    method = {"name": ":method", "string_match": {"exact": "GET"}}
+    return {
+        "match": {"path": path, "headers": [method]},
+        "route": {"cluster": ADMIN_CLUSTER, "timeout": "5s"},
+    }
+
+
+def _wrong_method(path: str) -> Json:
+    return {"match": {"path": path}, "direct_response": {"status": 405}}
+
+
+def _hidden() -> Json:
+    return {"match": {"prefix": "/"}, "direct_response": {"status": 404}}

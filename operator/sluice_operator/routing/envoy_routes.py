@@ -1,0 +1,76 @@
+"""The split itself (rds.yaml): which revision answers a request, and what is said when none can."""
+
+from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.envoy_proto import Json, extension
+
+ROUTES = "endpoint"
+REVISION_HEADER = "x-sluice-revision"
+RETRY_AFTER_SECONDS = 5
+
+
+def route_configuration(traffic: Traffic) -> Json:
+    """`/v2` goes to the revisions by weight, drawn anew for every request; nothing else exists."""
+    v2 = _split(traffic) if traffic.weights else _nothing_ready(traffic)
+    return {
+        "name": ROUTES,
+        # Refusing a route whose cluster is not yet there would leave it refused: the file does not change again.
+        "validate_clusters": False,
+        "virtual_hosts": [{"name": traffic.name, "domains": ["*"], "routes": [v2, _unknown_path()]}],
+    }
+
+
+def _split(traffic: Traffic) -> Json:
+    weighted = [_weighted(revision, weight) for revision, weight in sorted(traffic.weights.items()) if weight]
+    return {
+        "match": {"path_separated_prefix": "/v2"},
+        "route": {
+            "weighted_clusters": {"clusters": weighted},
+            # The runtime owns the deadline. A stream on which nothing moves ends by the listener's idle time.
+            "timeout": "0s",
+            "retry_policy": _retry_unsent(),
+        },
+    }
+
+
+def _weighted(revision: str, weight: int) -> Json:
+    return {"name": revision, "weight": weight, "response_headers_to_add": [_header(REVISION_HEADER, revision)]}
+
+
+def _retry_unsent() -> Json:
+    """Tries another pod only where no pod has seen the request.
+
+    A request that kills a model must not be carried to the next pod, and an answer is never asked for twice.
+    """
+    return {
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": 3,
+        "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.1s"},
+        "retry_host_predicate": [
+            extension(
+                "envoy.retry_host_predicates.previous_hosts",
+                "retry.host.previous_hosts.v3.PreviousHostsPredicate",
+            )
+        ],
+        "host_selection_retry_max_attempts": 5,
+    }
+
+
+def _nothing_ready(traffic: Traffic) -> Json:
+    return {
+        "match": {"path_separated_prefix": "/v2"},
+        "direct_response": _says(503, f"no version of {traffic.name} is ready"),
+        "response_headers_to_add": [_header("retry-after", str(RETRY_AFTER_SECONDS))],
+    }
+
+
+def _unknown_path() -> Json:
+    return {"match": {"prefix": "/"}, "direct_response": _says(404, "only paths under /v2 are served here")}
+
+
+def _says(status: int, text: str) -> Json:
+    """The listener's local replies put the text into the protocol's error shape."""
+    return {"status": status, "body": {"inline_string": text}}
+
+
+def _header(name: str, value: str) -> Json:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

@@ -194,7 +194,8 @@ COMPONENTS = {
     for component in (
         Component("etcd", etcd, healthy(f"{layout.ETCD_URL}/health")),
         Component("containerd", containerd, lambda: succeeds(*ctr("version"), timeout=5.0)),
-        Component("kube-apiserver", apiserver, healthy(f"{layout.APISERVER_URL}/readyz")),
+        # Ending gracefully it would wait for its watches, which never end.
+        Component("kube-apiserver", apiserver, healthy(f"{layout.APISERVER_URL}/readyz"), grace=2.0),
         Component(
             "kube-controller-manager",
             controller_manager,

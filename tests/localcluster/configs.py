@@ -166,14 +166,17 @@ def kube_proxy() -> dict[str, Any]:
         "healthzBindAddress": f"127.0.0.1:{layout.PROXY_HEALTH_PORT}",
         "metricsBindAddress": f"127.0.0.1:{layout.PROXY_METRICS_PORT}",
         "nodePortAddresses": ["127.0.0.0/8", f"{layout.GATEWAY}/32"],
-        "iptables": {"localhostNodePorts": True, "syncPeriod": "30s", "minSyncPeriod": "0s"},
+        "iptables": {"localhostNodePorts": True},
         # The machine's connection tracking limits are not ours to change.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
 
 
 def corefile() -> str:
-    """CoreDNS answers for the cluster; any other name does not exist, at once, as pods reach nothing outside."""
+    """CoreDNS answers for the cluster; any other name does not exist, at once, as pods reach nothing outside.
+
+    The time to live is kubeadm's: software that trusts it must fail here as it would in other clusters.
+    """
     return f""".:53 {{
     bind {layout.GATEWAY}
     errors
@@ -184,7 +187,7 @@ def corefile() -> str:
     kubernetes {layout.DOMAIN} in-addr.arpa {{
         kubeconfig {layout.CONFIG}/coredns.kubeconfig
         pods insecure
-        ttl 1
+        ttl 30
     }}
     template ANY ANY . {{
         rcode NXDOMAIN

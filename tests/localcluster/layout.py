@@ -40,7 +40,12 @@ FIXED_PATHS = (
     Path("/var/lib/kubelet"),
     Path("/var/log/containers"),
     Path("/usr/libexec/kubernetes"),
+    Path("/var/lib/cni"),
+    Path("/etc/cni"),
 )
+# The CNI library keeps a copy of every pod's network result here, under the network's name.
+CNI_RESULTS = Path("/var/lib/cni/results")
+FIXED_POD_LOGS = Path("/var/log/containers")
 
 # The network: addresses of the private ranges that neither Docker nor the usual clusters take.
 BRIDGE = "sluice0"

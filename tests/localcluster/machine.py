@@ -60,7 +60,19 @@ def restore() -> None:
     except (OSError, ValueError):
         before = {}
     network.down(before.get("switches", {}), before.get("chains", []))
+    forget_pods()
     for path in before.get("absent", []):
         shutil.rmtree(path, ignore_errors=True)
     for folder in (layout.RUN, layout.BUILDAH_RUN, layout.DATA):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_pods() -> None:
+    """Remove the notes and links that CNI and kubelet keep of our pods in folders they share with others."""
+    for note in layout.CNI_RESULTS.glob("sluice-*-eth0"):
+        pod = note.name.removeprefix("sluice-").removesuffix("-eth0")
+        note.with_name(f"cni-loopback-{pod}-lo").unlink(missing_ok=True)
+        note.unlink()
+    for link in layout.FIXED_POD_LOGS.glob("*.log"):
+        if link.is_symlink() and link.readlink().is_relative_to(layout.POD_LOGS):
+            link.unlink()

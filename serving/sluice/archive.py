@@ -34,7 +34,7 @@ def extract_archive(archive: Path, target: Path, max_bytes: int) -> None:
     try:
         with open(archive, "rb") as file:
             stream = _Bounded(_decompressed(file), max_bytes)
-            with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as tar:
+            with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as tar:
                 _extract_members(tar, target)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         message = f"the archive is cut off or no tar file ({error}); pack it with: tar -C FOLDER -czf NAME.tar.gz ."
@@ -59,7 +59,7 @@ def write_archive(folder: Path, out: Path) -> None:
 def _decompressed(file: IO[bytes]) -> IO[bytes]:
     magic = file.read(2)
     file.seek(0)
-    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if magic == b"\x1f\x8b" else file
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if magic == b"\x1f\x8b" else file
 
 
 def _extract_members(tar: tarfile.TarFile, target: Path) -> None:
@@ -71,8 +71,6 @@ def _extract_members(tar: tarfile.TarFile, target: Path) -> None:
             (target / path).mkdir(parents=True, exist_ok=True)
         else:
             _extract_file(tar, member, target / path)
-        # tarfile remembers every member it has seen; a package is read once, front to back.
-        tar.members = []
 
 
 def _safe_path(member: tarfile.TarInfo) -> Path:
@@ -90,8 +88,7 @@ def _safe_path(member: tarfile.TarInfo) -> Path:
 
 
 def _extract_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    source = tar.extractfile(member)
-    assert source is not None, "a regular member has data"
+    source = cast("IO[bytes]", tar.extractfile(member))  # only links and folders have none
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "xb") as file:

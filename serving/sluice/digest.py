@@ -1,8 +1,8 @@
-"""One sha256 for a whole model package, the same for folder and archive.
+r"""One sha256 for a whole model package, the same for folder and archive.
 
 Anyone can reproduce it with coreutils, without trusting this code:
 
-    cd PACKAGE && find . -type f | sed 's|^\\./||' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum
+    cd PACKAGE && find . -type f | sed 's|^\./||' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum
 """
 
 from __future__ import annotations

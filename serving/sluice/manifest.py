@@ -94,9 +94,7 @@ def dump_manifest(manifest: Manifest) -> str:
 
 def explain(error: ValidationError) -> str:
     """A validation error in one line: `field: what is wrong; field: ...`."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()
-    )
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors())
 
 
 def _read_text(path: Path) -> str:

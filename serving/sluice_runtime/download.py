@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 MAX_BACKOFF_SECONDS = 10.0
 
 
-class _Transient(Exception):
+class _TransientError(Exception):
     """An answer that may be better next time."""
 
 
@@ -45,7 +45,7 @@ class Download:
                 self.sleep(min(self.fetching.backoff_seconds * 2 ** (attempt - 1), MAX_BACKOFF_SECONDS))
             try:
                 return self._attempt(target)
-            except (httpx.TransportError, httpx.TooManyRedirects, _Transient) as error:
+            except (httpx.TransportError, httpx.TooManyRedirects, _TransientError) as error:
                 problem = error
         raise PackageError(Reason.SOURCE_UNREACHABLE, self._unreachable(problem)) from problem
 
@@ -75,7 +75,7 @@ class Download:
                 f"{self.url} answered {status}; check the Secret named in spec.model.credentials",
             )
         if status in (408, 425, 429) or status >= 500:
-            raise _Transient(f"the server answered {status}")
+            raise _TransientError(f"the server answered {status}")
         if status != 200:
             raise PackageError(Reason.SOURCE_NOT_FOUND, f"{self.url} answered {status}; check spec.model.uri")
 
@@ -108,6 +108,6 @@ class _Bearer(httpx.Auth):
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def auth_flow(self, request: httpx.Request):  # type: ignore[no-untyped-def]
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["Authorization"] = f"Bearer {self._token}"
         yield request

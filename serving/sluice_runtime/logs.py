@@ -12,6 +12,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as `{"time", "level", "logger", "message"}` and, for errors, `"exception"`."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON."""
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -16,7 +16,7 @@ import uvicorn
 from sluice_runtime.runtime import Runtime
 
 KEEP_ALIVE_SECONDS = 75
-"""Above the router's idle timeout of 60 s, so that the router closes first and never writes into a closing connection."""
+"""Above the router's idle timeout of 60 s: the router closes first and never writes into a closing connection."""
 
 _QUIET_SECONDS = 1.0
 """Drained means: no connection for this long. New ones may come while callers' DNS answers are stale."""

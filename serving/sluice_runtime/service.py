@@ -19,7 +19,7 @@ _CONFIG: dict[str, Any] = {"workers": 1, "logging": {"access": {"enabled": False
 """One process a pod; probes and scrapes are not worth a line in the log."""
 
 
-class ModelService(Service[Any]):
+class ModelService(Service[Any]):  # type: ignore[misc]  # BentoML is untyped
     """A BentoML service whose ASGI application answers `/v2*` by the runtime and all else by BentoML."""
 
     runtime: Runtime
@@ -40,6 +40,7 @@ class Gate:
         self._rest = Rest(runtime.plane, runtime.config.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI scope."""
         if scope["type"] == "http":
             if self._plane.draining:
                 send = _closing(send)
@@ -56,11 +57,11 @@ def build_service(runtime: Runtime) -> ModelService:
     class ModelServer:
         """Serves one model package over the Open Inference Protocol."""
 
-        @bentoml.on_startup
+        @bentoml.on_startup  # type: ignore[untyped-decorator]
         async def start(self) -> None:
             await runtime.start()
 
-        @bentoml.on_shutdown
+        @bentoml.on_shutdown  # type: ignore[untyped-decorator]
         async def stop(self) -> None:
             await runtime.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import time
@@ -25,7 +26,9 @@ _TOO_NEW = re.compile(r"Opset \d+ is under development|Unsupported model IR vers
 class Runner(Protocol):
     """What the batcher needs of a session: named tensors in, the named outputs out, in their order."""
 
-    def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]: ...
+    def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
+        """Run the graph once; may be called from any thread."""
+        ...
 
 
 class Session:
@@ -118,18 +121,12 @@ def _options(threads: int, spinning: bool) -> ort.SessionOptions:
     return options
 
 
+@functools.cache
 def _share_arena() -> None:
-    """Register a CPU arena that grows by what is asked for; the default doubles and keeps its peak."""
-    global _arena_shared
-    if _arena_shared:
-        return
+    """Register, once a process, a CPU arena that grows by what is asked for; the default doubles and keeps its peak."""
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     settings = {"arena_extend_strategy": 1}  # 1 is kSameAsRequested
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg(settings))
-    _arena_shared = True
-
-
-_arena_shared = False
 
 
 def _explain(error: Exception, path: Path) -> PackageError:

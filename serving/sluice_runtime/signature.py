@@ -117,9 +117,7 @@ def agree(signature: Signature, manifest: Manifest) -> None:
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
-    return len(shape) == len(expected) and all(
-        want == -1 or have == want for have, want in zip(shape, expected, strict=True)
-    )
+    return len(shape) == len(expected) and all(want in (-1, have) for have, want in zip(shape, expected, strict=True))
 
 
 def _compatible(declared: tuple[int, ...], found: tuple[int, ...]) -> bool:

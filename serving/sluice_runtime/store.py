@@ -80,7 +80,7 @@ def _obtain(uri: ModelUri, config: RuntimeConfig, folder: Path) -> None:
 
 def _download(uri: ModelUri, config: RuntimeConfig, folder: Path) -> None:
     # Imported here because a package on a volume should not pay for an HTTP client.
-    from sluice_runtime.download import Download, credentials
+    from sluice_runtime.download import Download, credentials  # noqa: PLC0415
 
     archive = folder.parent / "archive"
     limit = config.limits.max_package_bytes

@@ -15,7 +15,7 @@ import orjson
 from sluice import __version__
 from sluice.config import Limits
 from sluice_runtime.errors import STATUS, Kind, RequestError
-from sluice_runtime.plane import InferResponse, Model, Plane
+from sluice_runtime.plane import InferResponse, Plane
 from sluice_runtime.protocol.codec import decode_request, encode_error, encode_metadata, encode_response
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class Rest:
         self._infer_path = f"/v2/models/{plane.name}/infer"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
         path: str = scope["path"]
         if path == self._infer_path:
             await self._infer(self._plane.name, None, scope, receive, send)

@@ -1,9 +1,13 @@
 """The base of all API types: strict, camel-cased on the wire, snake-cased in Python."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+
+Manifest = Mapping[str, Any]
+"""A Kubernetes object as it goes over the wire."""
 
 
 class ApiModel(BaseModel):

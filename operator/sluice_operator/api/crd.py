@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from sluice_operator.api.base import ApiModel, rules
+from sluice_operator.api.base import ApiModel
 from sluice_operator.api.resource import GROUP, KIND, NAME_MAX, PLURAL, VERSION
 from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import ModelDeploymentStatus
@@ -46,19 +46,23 @@ DESCRIPTION = (
     "fails."
 )
 
-# The endpoint Service bears the same name, and a Service's name is a DNS-1035 label.
-NAME_RULES = rules(
-    (
+
+def _name_rule(rule: str, message: str) -> dict[str, str]:
+    return {"rule": rule, "message": f"metadata.name {message}", "fieldPath": ".metadata.name"}
+
+
+NAME_RULES = [
+    _name_rule(
         f"self.metadata.name.size() <= {NAME_MAX}",
-        f"metadata.name must have at most {NAME_MAX} characters, because the names of the objects made from "
-        "it, such as <name>-resolve-<10 characters>, must fit into a label of 63",
+        f"must have at most {NAME_MAX} characters, because the names of the objects made from it, such as "
+        "<name>-resolve-<10 characters>, must fit into a label of 63",
     ),
-    (
+    _name_rule(
         "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        "metadata.name must be lower case letters, digits and '-', begin with a letter and end with a letter "
-        "or digit, because a Service of this name is made (DNS-1035 label)",
+        "must be lower case letters, digits and '-', begin with a letter and end with a letter or digit, because "
+        "a Service of this name is made (DNS-1035 label)",
     ),
-)
+]
 
 
 def _column(name: str, path: str, description: str, kind: str = "string", priority: int = 0) -> dict[str, Any]:
@@ -163,11 +167,12 @@ def root_schema() -> Schema:
         "type": "object",
         "description": DESCRIPTION,
         "required": ["spec"],
-        **NAME_RULES,
+        "x-kubernetes-validations": NAME_RULES,
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
             "kind": {"type": "string", "description": KIND},
-            "metadata": {"type": "object"},
+            # Named so that the rules can point at it.
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": _schema_of(ModelDeploymentSpec),
             "status": observed(_schema_of(ModelDeploymentStatus)),
         },

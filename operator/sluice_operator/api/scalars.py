@@ -25,7 +25,11 @@ Duration = Annotated[
         max_length=32,
         examples=["90s", "1m30s"],
         json_schema_extra=rules(
-            (f"duration(self) <= duration('{DURATION_MAX}')", f"a duration is at most {DURATION_MAX}")
+            (
+                # Where the pattern does not match, its own message is enough.
+                f"!self.matches(r'{DURATION_PATTERN}') || duration(self) <= duration('{DURATION_MAX}')",
+                f"a duration is at most {DURATION_MAX}",
+            )
         ),
     ),
 ]

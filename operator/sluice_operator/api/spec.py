@@ -11,6 +11,24 @@ from sluice_operator.api.scalars import Digest, Duration, ObjectName, Quantity
 
 URI_PATTERN = rf"^({'|'.join(KNOWN_SCHEMES)})://.+$"
 
+# What `sluice.uri.parse_uri` refuses, told at `kubectl apply` already.
+URI_RULES = rules(
+    (
+        "!self.matches('^https?:') || self.matches('^https?://[^/?#@]+/[^?#]')",
+        "an http(s) URI needs a host and the path of an archive, and no credentials: name a Secret in "
+        "model.credentials",
+    ),
+    (
+        "!self.startsWith('pvc:') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/+[^/]')",
+        "write pvc://CLAIM/PATH, with the name of a PersistentVolumeClaim in this namespace",
+    ),
+    (
+        "!self.startsWith('file:') || self.matches('^file:///+[^/]')",
+        "a file URI has three slashes and names a folder or archive: file:///absolute/path",
+    ),
+    ("!self.matches('^(pvc|file):.*/[.][.](/|$)')", "the path must not hold '..'"),
+)
+
 
 class SecretRef(ApiModel):
     """A Secret in the ModelDeployment's namespace."""
@@ -30,15 +48,16 @@ class Credentials(ApiModel):
 class Model(ApiModel):
     """Which model package to serve."""
 
-    uri: Annotated[str, Field(pattern=URI_PATTERN, max_length=2048)] = Field(
+    uri: Annotated[str, Field(pattern=URI_PATTERN, max_length=2048, json_schema_extra=URI_RULES)] = Field(
         description="Where the model package is: https://, http:// (an archive), pvc://claim/path or file:///path "
         "(a folder or an archive). It is resolved to a digest once, before any traffic; changed bytes under the same "
         "URI are refused, so give a new version a new URI."
     )
     digest: Digest | None = Field(
         default=None,
-        description="The package's digest, sha256:<64 hex digits>, as `sluice inspect` prints it. Without it the URI is "
-        "resolved once and the digest found is pinned in status. A package with another digest never gets traffic.",
+        description="The package's digest, sha256:<64 hex digits>, as `sluice inspect` prints it. Without it the URI "
+        "is resolved once and the digest found is pinned in status. A package with another digest never gets "
+        "traffic.",
     )
     credentials: Credentials | None = Field(default=None, description="How to authenticate to the store.")
 
@@ -68,6 +87,32 @@ class Batching(ApiModel):
     )
 
 
+def _text_map(description: str) -> dict[str, Any]:
+    return {"type": "object", "description": description, "additionalProperties": {"type": "string"}}
+
+
+# A misspelt key beside metadata and spec is refused; what is inside spec only a dry run can judge, because its
+# schema is that of the cluster's own Kubernetes version.
+POD_TEMPLATE_SCHEMA: dict[str, Any] = {
+    "properties": {
+        "metadata": {
+            "type": "object",
+            "description": "Metadata added to the model pods.",
+            "properties": {
+                "labels": _text_map("Labels, except those of sluice.dev and app.kubernetes.io."),
+                "annotations": _text_map("Annotations, except those of sluice.dev and app.kubernetes.io."),
+            },
+        },
+        "spec": {
+            "type": "object",
+            "description": "Fields of a PodSpec: scalars and maps are set, containers, initContainers, volumes and "
+            "env are merged by name.",
+            "x-kubernetes-preserve-unknown-fields": True,
+        },
+    }
+}
+
+
 class Runtime(ApiModel):
     """How model pods run. Changing anything here makes a new revision."""
 
@@ -83,10 +128,9 @@ class Runtime(ApiModel):
     batching: Batching = Field(default=Batching(), description="Request batching.")
     pod_template: dict[str, Any] = Field(
         default_factory=dict,
-        description="A partial pod template (metadata.labels, metadata.annotations, spec) merged strategically into "
-        "the model pods: nodeSelector, tolerations, affinity, env of the container `runtime`, sidecars, volumes. "
-        "Fields that would raise privileges are refused.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        description="A partial pod template merged into the model pods: nodeSelector, tolerations, affinity, env of "
+        "the container `runtime`, sidecars, volumes. Fields that would raise privileges are refused.",
+        json_schema_extra=POD_TEMPLATE_SCHEMA,
     )
 
 
@@ -248,11 +292,32 @@ class ModelDeploymentSpec(ApiModel):
         )
     )
 
-    model: Model = Field(description="Which model package to serve.")
-    runtime: Runtime = Field(default=Runtime(), description="How model pods run.")
-    scaling: Scaling = Field(default=Scaling(), description="How many model pods there are.")
-    rollout: Rollout = Field(default=Rollout(), description="How a new version takes over.")
-    router: Router = Field(default=Router(), description="The router in front of the model pods.")
+    model: Model = Field(
+        description="Which model package to serve. Changing it makes a new revision, which then takes over as "
+        "`rollout` says. It is the only field that must be set."
+    )
+    runtime: Runtime = Field(
+        default=Runtime(),
+        description="How model pods run. Changing anything here makes a new revision, too: pods are never changed in "
+        "place.",
+    )
+    scaling: Scaling = Field(
+        default=Scaling(),
+        description="How many model pods there are: `replicas` for a fixed number, or minReplicas and maxReplicas for "
+        "autoscaling. Stable and canary are scaled each by its own load. Changing it restarts nothing.",
+    )
+    rollout: Rollout = Field(
+        default=Rollout(),
+        description="How a new version takes over. Its pods start beside those of the stable version and get no "
+        "traffic before the model is loaded. Then the new version walks through `steps`; while it has traffic "
+        "`analysis` judges it; where it fails, all traffic returns to the stable version and the spec is reported as "
+        "Stalled until it changes. After the last step it becomes stable without a restart. Changing this field "
+        "restarts nothing.",
+    )
+    router: Router = Field(
+        default=Router(),
+        description="The Envoy in front of the model pods, which splits requests between the versions exactly.",
+    )
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         default=10, description="How many former revisions are remembered for rollback."
     )

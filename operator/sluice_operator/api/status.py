@@ -1,5 +1,6 @@
 """What is true: `status` of a ModelDeployment. It also carries the rollout's progress, so that an operator killed at
-any instant goes on from what is written."""
+any instant goes on from what is written.
+"""
 
 from enum import StrEnum
 from typing import Literal
@@ -72,6 +73,9 @@ class RolloutStatus(ApiModel):
     step: int = Field(default=0, description="Index of the step, from 0.")
     weight: int = Field(default=0, description="Percent of the requests the routers are told to give the canary.")
     weight_set_at: str | None = Field(default=None, description="When that weight was decided.")
+    waiting_since: str | None = Field(
+        default=None, description="Since when it waits for ready pods; the readyDeadline counts from here."
+    )
     verified_weight: int = Field(default=0, description="Percent that every router is seen to apply.")
     hold_started_at: str | None = Field(default=None, description="When the weight was first verified.")
     stable_replicas: int = Field(default=0, description="Stable's pods when the rollout began: its floor meanwhile.")

@@ -53,7 +53,8 @@ class Workload:
 @dataclass(frozen=True)
 class RouterPod:
     """One router pod. `config_version` is the version its Envoy says it applies (None: did not answer);
-    `healthy` counts the members its Envoy holds healthy, by revision."""
+    `healthy` counts the members its Envoy holds healthy, by revision.
+    """
 
     name: str
     ready: bool
@@ -83,7 +84,8 @@ class Resolver:
 @dataclass(frozen=True)
 class Window:
     """What a revision did since the analysis window opened. `errors`: requests answered with 5xx, from the routers.
-    `latency`: cumulative histogram, upper bound in seconds (inf last) -> count, from the runtime."""
+    `latency`: cumulative histogram, upper bound in seconds (inf last) -> count, from the runtime.
+    """
 
     requests: int = 0
     errors: int = 0
@@ -100,3 +102,5 @@ class Observed:
     resolvers: Mapping[str, Resolver] = field(default_factory=dict)
     windows: Mapping[str, Window] | None = None
     """By revision; None while measurements cannot be had (a metrics fault, or the first look)."""
+    refused: Problem | None = None
+    """What the API server said no to when the last plan was carried out."""

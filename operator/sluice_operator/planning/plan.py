@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from sluice_operator.api.base import Manifest
 from sluice_operator.api.status import ModelDeploymentStatus
-
-Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,10 @@ class EventNote:
 class Plan:
     """`objects` is every child that should exist (owned others are pruned); `scales` are replica counts by Deployment
     name that go through /scale; `router_version` is what router pods should be told they run (so that the kubelet
-    syncs their ConfigMap); `new_window` opens a
-    new analysis window. `requeue_after` is in seconds."""
+    syncs their ConfigMap); `new_window` opens a new analysis window; `dry_run` must be accepted by the API server
+    before status is written; without `prune` leftovers stay (a record that should be there is not).
+    `requeue_after` is in seconds.
+    """
 
     status: ModelDeploymentStatus
     objects: tuple[Manifest, ...] = ()
@@ -32,3 +33,5 @@ class Plan:
     events: tuple[EventNote, ...] = ()
     requeue_after: float | None = None
     new_window: bool = False
+    dry_run: tuple[Manifest, ...] = ()
+    prune: bool = True

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.planning.plan import Manifest
+from sluice_operator.api.base import Manifest
 
 
 @dataclass(frozen=True)

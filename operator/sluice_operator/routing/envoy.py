@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.planning import names
-from sluice_operator.planning.plan import Manifest
+from sluice_operator.api import names
+from sluice_operator.api.base import Manifest
 from sluice_operator.routing import envoy_config, envoy_workload
 from sluice_operator.routing.base import Traffic
 

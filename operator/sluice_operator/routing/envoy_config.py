@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from sluice_operator.planning.names import short_hash
+from sluice_operator.api.names import short_hash
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_bootstrap import bootstrap
 from sluice_operator.routing.envoy_clusters import clusters
@@ -48,7 +48,7 @@ def _resources(type_url: str, bodies: Iterable[Json]) -> list[Json]:
     return [typed(type_url, **body) for body in bodies]
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Repeats what occurs twice; an alias would tie parts of a file that only happen to be equal."""
 
     def ignore_aliases(self, data: object) -> bool:

@@ -7,7 +7,7 @@ runs in a pod.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sluice_operator.planning import names
+from sluice_operator.api import names
 from sluice_operator.routing.base import Traffic
 
 ENDPOINT_PORT = 8080

@@ -43,7 +43,7 @@ def resolver(name: str, spec_hash: str) -> str:
 
 
 def labels(name: str, component: str, revision: str | None = None) -> dict[str, str]:
-    """Labels of a child; those of model pods carry the revision and never a role, so that promotion restarts nothing."""
+    """Labels of a child. Model pods carry their revision and never a role, so that promotion restarts nothing."""
     common = {MANAGED_BY: "sluice", DEPLOYMENT: name, COMPONENT: component}
     return common if revision is None else {**common, REVISION: revision}
 
@@ -61,7 +61,7 @@ def owner_reference(owner: ModelDeployment) -> dict[str, Any]:
 
 
 def metadata(owner: ModelDeployment, name: str, component: str, revision: str | None = None) -> dict[str, Any]:
-    """metadata of a child object."""
+    """Metadata of a child object."""
     return {
         "name": name,
         "namespace": owner.namespace,

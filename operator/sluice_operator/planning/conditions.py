@@ -1,0 +1,213 @@
+"""The conditions of status: what is true, why, and what to change; after the API conventions and kstatus.
+
+`Ready` says that a version is loaded and answers; `Promoted` that the version in the spec carries everything. A
+spec that was refused or taken back is `Stalled`, also while the old version serves, so that a pipeline never goes
+green on it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus, Phase
+from sluice_operator.planning.clock import stamp
+from sluice_operator.planning.observed import Problem, Workload
+from sluice_operator.planning.situation import Situation
+
+
+class Verdict(NamedTuple):
+    """A condition without its bookkeeping."""
+
+    type: str
+    status: ConditionStatus
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """What conditions are made from: the situation, and the status that was decided in it."""
+
+    situation: Situation
+    status: ModelDeploymentStatus
+
+    def workload(self, revision: str | None) -> Workload | None:
+        """Pods of a revision."""
+        return self.situation.observed.workloads.get(revision) if revision else None
+
+    @property
+    def routers_ready(self) -> int:
+        """Router pods in service."""
+        return sum(pod.ready for pod in self.situation.observed.router.pods)
+
+    @property
+    def problem(self) -> Problem | None:
+        """What keeps the newest pods from getting on: the canary's trouble first, then stable's."""
+        revisions = [live.revision for live in (self.status.canary, self.status.stable) if live]
+        workloads = (self.situation.observed.workloads.get(revision) for revision in revisions)
+        return next((pods.problem for pods in workloads if pods and pods.problem), None)
+
+
+def all_conditions(view: View) -> list[Condition]:
+    """Every condition, keeping the transition time of those whose status did not change."""
+    before = {condition.type: condition for condition in view.situation.status.conditions}
+    return [_dated(verdict, before.get(verdict.type), view) for verdict in _verdicts(view)]
+
+
+def _dated(verdict: Verdict, before: Condition | None, view: View) -> Condition:
+    same = before is not None and before.status == verdict.status
+    return Condition(
+        type=verdict.type,
+        status=verdict.status,
+        observed_generation=view.situation.resource.generation,
+        last_transition_time=before.last_transition_time if same and before else stamp(view.situation.now),
+        reason=verdict.reason,
+        message=verdict.message,
+    )
+
+
+def _verdicts(view: View) -> Iterable[Verdict]:
+    yield ready(view)
+    yield promoted(view)
+    yield reconciling(view)
+    yield stalled(view)
+    yield model_loaded(view)
+    yield router_ready(view)
+    yield scaling_active(view)
+    yield rollout_healthy(view)
+
+
+def ready(view: View) -> Verdict:
+    """A version is loaded, the routers know it, it answers."""
+    if view.status.stable is None:
+        return Verdict("Ready", "False", "NoVersionReady", _why_not_loaded(view))
+    pods = view.workload(view.status.stable.revision)
+    if pods is None or pods.available == 0:
+        return Verdict("Ready", "False", "NoPodAvailable", f"no pod of {view.status.stable.revision} is available")
+    if view.routers_ready == 0:
+        return Verdict("Ready", "False", "RouterNotReady", "no router pod is ready")
+    return Verdict("Ready", "True", "Serving", f"{view.status.stable.revision} answers at {view.status.url}")
+
+
+def promoted(view: View) -> Verdict:
+    """The version in the spec carries 100 %."""
+    stable, target = view.status.stable, view.situation.target
+    if stable and target.revision == stable.revision and view.status.rollout is None:
+        return Verdict("Promoted", "True", "Promoted", f"{stable.revision} carries 100 %")
+    if view.status.blocked:
+        return Verdict("Promoted", "False", view.status.blocked.reason, view.status.blocked.message)
+    weight = view.status.rollout.verified_weight if view.status.rollout else 0
+    return Verdict("Promoted", "False", "InProgress", f"the version in the spec carries {weight} %")
+
+
+def reconciling(view: View) -> Verdict:
+    """Something is under way."""
+    rollout = view.status.rollout
+    if rollout:
+        return Verdict("Reconciling", "True", str(rollout.phase.value), _progress_message(view))
+    if view.status.blocked is None and view.situation.target.refusal is None:
+        if view.situation.target.record is None:
+            return Verdict("Reconciling", "True", "ResolvingModel", f"finding out what {_uri(view)} holds")
+        if view.status.stable is None or view.situation.target.revision != view.status.stable.revision:
+            return Verdict("Reconciling", "True", "Starting", "a rollout is about to start")
+    return Verdict("Reconciling", "False", "AtRest")
+
+
+def stalled(view: View) -> Verdict:
+    """Nothing will happen until a person changes something."""
+    refusal, blocked = view.situation.target.refusal, view.status.blocked
+    refused = view.situation.observed.refused
+    if refusal:
+        return Verdict("Stalled", "True", refusal.reason, refusal.message)
+    if refused:
+        return Verdict("Stalled", "True", refused.reason, refused.message)
+    if blocked:
+        return Verdict("Stalled", "True", blocked.reason, blocked.message)
+    return Verdict("Stalled", "False", "AtRest")
+
+
+def model_loaded(view: View) -> Verdict:
+    """Pods of the version in the spec have loaded it."""
+    live = view.status.canary or view.status.stable
+    pods = view.workload(live.revision if live else None)
+    if view.status.blocked:
+        return Verdict("ModelLoaded", "False", view.status.blocked.reason, view.status.blocked.message)
+    if pods and pods.problem and pods.available < pods.wanted:
+        return Verdict("ModelLoaded", "False", pods.problem.reason, pods.problem.message)
+    if pods and pods.available:
+        return Verdict("ModelLoaded", "True", "Loaded", f"{pods.available} of {pods.wanted} pods are available")
+    return Verdict("ModelLoaded", "False", "Loading", _why_not_loaded(view))
+
+
+def router_ready(view: View) -> Verdict:
+    """Every router in service applies what was decided."""
+    router = view.situation.observed.router
+    if view.routers_ready == 0:
+        message = router.problem.message if router.problem else "no router pod is ready"
+        return Verdict("RouterReady", "False", router.problem.reason if router.problem else "NotReady", message)
+    # A config that was decided a moment ago is not a fault of the router: it is out only while it lags at rest.
+    if not view.situation.verified and view.status.rollout is None and not view.status.draining:
+        return Verdict("RouterReady", "False", "ConfigPending", "routers have not applied the newest configuration")
+    return Verdict("RouterReady", "True", "Ready", f"{view.routers_ready} of {router.wanted} routers are ready")
+
+
+def scaling_active(view: View) -> Verdict:
+    """The autoscaler, where there is one, can do its work."""
+    if view.situation.resource.spec.scaling.max_replicas is None:
+        return Verdict("ScalingActive", "False", "FixedReplicas", "the number of pods is fixed by the spec")
+    live = view.status.stable or view.status.canary
+    pods = view.workload(live.revision if live else None)
+    autoscaler = pods.autoscaler if pods else None
+    if autoscaler is None or autoscaler.active is None:
+        return Verdict("ScalingActive", "Unknown", "Starting", "the autoscaler has not reported yet")
+    status: ConditionStatus = "True" if autoscaler.active else "False"
+    return Verdict("ScalingActive", status, autoscaler.reason or "Active", autoscaler.message)
+
+
+def rollout_healthy(view: View) -> Verdict:
+    """The version in the spec was not taken back and is not being taken back."""
+    rollout, blocked = view.status.rollout, view.status.blocked
+    if rollout and rollout.failure and rollout.failure.blocks:
+        return Verdict("RolloutHealthy", "False", rollout.failure.reason, rollout.failure.message)
+    if blocked:
+        return Verdict("RolloutHealthy", "False", blocked.reason, blocked.message)
+    return Verdict("RolloutHealthy", "True", "Healthy")
+
+
+def printed_reason(view: View) -> str:
+    """The one word that tells most, for the table of `kubectl get`."""
+    if view.situation.target.refusal:
+        return view.situation.target.refusal.reason
+    if view.status.blocked:
+        return view.status.blocked.reason
+    rollout = view.status.rollout
+    if rollout and rollout.phase is Phase.starting and view.problem:
+        return view.problem.reason
+    if rollout:
+        return rollout.failure.reason if rollout.failure else str(rollout.phase.value)
+    return next(verdict.reason for verdict in (reconciling(view), ready(view)) if verdict.reason != "AtRest")
+
+
+def _why_not_loaded(view: View) -> str:
+    if view.situation.target.refusal:
+        return view.situation.target.refusal.message
+    if view.status.blocked:
+        return view.status.blocked.message
+    return view.problem.message if view.problem else "the model is being loaded"
+
+
+def _progress_message(view: View) -> str:
+    rollout, canary = view.status.rollout, view.status.canary
+    if rollout is None or canary is None:
+        return ""
+    if rollout.failure:
+        return f"taking {canary.revision} back: {rollout.failure.message}"
+    if rollout.phase is Phase.starting and view.problem:
+        return view.problem.message
+    return f"{canary.revision} at {rollout.verified_weight} %" + (
+        f", step {view.status.step}" if view.status.step else ""
+    )
+
+
+def _uri(view: View) -> str:
+    return view.situation.resource.spec.model.uri

@@ -1,0 +1,57 @@
+"""What a person would want to be told, once: the difference between two statuses."""
+
+from collections.abc import Iterable
+
+from sluice_operator.api.status import Condition, ModelDeploymentStatus, Phase
+from sluice_operator.planning.plan import EventNote
+
+_BAD = {"Stalled": "True", "ModelLoaded": "False", "RouterReady": "False", "ScalingActive": "False"}
+_QUIET_REASONS = ("Loading", "NotReady", "ConfigPending", "FixedReplicas")
+
+
+def notes(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> tuple[EventNote, ...]:
+    """Events for the step from one status to the next; none where nothing worth telling changed."""
+    return (*_resolved(before, after), *_rollout(before, after), *_ends(before, after), *_troubles(before, after))
+
+
+def _resolved(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:
+    if after.resolved and after.resolved != before.resolved:
+        yield EventNote("Normal", "ModelResolved", f"{after.resolved.uri} is {after.resolved.digest}")
+
+
+def _rollout(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:
+    canary, now, was = after.canary, after.rollout, before.rollout
+    if canary is None or now is None:
+        return
+    if was is None:
+        yield EventNote("Normal", "RolloutStarted", f"{canary.revision} ({canary.uri}) is started")
+        return
+    if now.phase is Phase.rolling_back and was.phase is not Phase.rolling_back and now.failure:
+        kind = "Warning" if now.failure.blocks else "Normal"
+        yield EventNote(kind, now.failure.reason, f"{canary.revision} is taken back: {now.failure.message}")  # type: ignore[arg-type]
+    if now.verified_weight != was.verified_weight and now.verified_weight:
+        yield EventNote("Normal", "WeightShifted", f"{now.verified_weight} % of the requests go to {canary.revision}")
+
+
+def _ends(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:
+    stable = after.stable
+    if stable and (before.stable is None or before.stable.revision != stable.revision):
+        yield EventNote("Normal", "Promoted", f"{stable.revision} carries 100 % of the requests")
+
+
+def _troubles(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:
+    """Conditions that turned bad for a new reason. What a rollout was taken back for is told once, when that begins."""
+    told = {part.failure.reason for part in (before.rollout, after.rollout) if part and part.failure}
+    was = {condition.type: condition for condition in before.conditions}
+    for condition in after.conditions:
+        if _is_bad(condition) and _is_news(condition, was.get(condition.type)) and condition.reason not in told:
+            told.add(condition.reason)
+            yield EventNote("Warning", condition.reason, condition.message)
+
+
+def _is_bad(condition: Condition) -> bool:
+    return _BAD.get(condition.type) == condition.status and condition.reason not in _QUIET_REASONS
+
+
+def _is_news(condition: Condition, was: Condition | None) -> bool:
+    return was is None or (was.status, was.reason) != (condition.status, condition.reason)

@@ -1,0 +1,84 @@
+"""Which revision the spec asks for.
+
+A revision is named by the hash of everything that shapes its pods. What the spec leaves open (the digest behind a URI,
+the default image) is decided once and then read back from the revision's record, so that the same spec always means the
+same pods, also after an operator upgrade.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from sluice_operator.api import names
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.spec import ModelDeploymentSpec
+from sluice_operator.api.status import Failure
+from sluice_operator.planning.observed import Observed, RevisionRecord
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the spec asks for. `record` is None while the URI has no digest yet; `refusal` says why it cannot be had."""
+
+    spec_hash: str
+    record: RevisionRecord | None = None
+    refusal: Failure | None = None
+
+    @property
+    def revision(self) -> str | None:
+        """The revision wanted, None while unresolved or refused."""
+        return self.record.revision if self.record and not self.refusal else None
+
+
+def spec_hash(spec: ModelDeploymentSpec) -> str:
+    """Hash of the part of the spec that shapes pods. Defaults do not count: a field added later changes none."""
+    shaping = {
+        "model": spec.model.model_dump(mode="json", exclude_defaults=True),
+        "runtime": spec.runtime.model_dump(mode="json", exclude_defaults=True),
+    }
+    return names.short_hash(shaping)
+
+
+def make_record(resource: ModelDeployment, digest: str, default_image: str) -> RevisionRecord:
+    """The record of a new revision of today's spec."""
+    spec = resource.spec
+    credentials = spec.model.credentials.secret_ref.name if spec.model.credentials else None
+    unnamed = RevisionRecord(
+        revision="",
+        spec_hash=spec_hash(spec),
+        uri=spec.model.uri,
+        digest=digest,
+        image=spec.runtime.image or default_image,
+        runtime=spec.runtime,
+        credentials=credentials,
+    )
+    content = asdict(unnamed) | {"runtime": spec.runtime.model_dump(mode="json", exclude_defaults=True)}
+    del content["revision"], content["spec_hash"]
+    return RevisionRecord(**(asdict(unnamed) | {"revision": names.short_hash(content), "runtime": spec.runtime}))
+
+
+def find_target(resource: ModelDeployment, observed: Observed, default_image: str) -> Target:
+    """The revision the spec asks for: a known one where its record still exists, else a new one, else unresolved."""
+    wanted = spec_hash(resource.spec)
+    known = _known_record(_revisions_in_order(resource), observed, wanted)
+    if known:
+        return Target(wanted, known)
+    digest = resource.spec.model.digest or _resolved_digest(resource, wanted)
+    if digest is None:
+        return Target(wanted)
+    return Target(wanted, make_record(resource, digest, default_image))
+
+
+def _revisions_in_order(resource: ModelDeployment) -> Iterable[str]:
+    status = resource.status
+    yield from (live.revision for live in (status.stable, status.canary) if live)
+    yield from (entry.revision for entry in status.history)
+
+
+def _known_record(revisions: Iterable[str], observed: Observed, wanted: str) -> RevisionRecord | None:
+    records = (observed.records.get(revision) for revision in revisions)
+    return next((record for record in records if record and record.spec_hash == wanted), None)
+
+
+def _resolved_digest(resource: ModelDeployment, wanted: str) -> str | None:
+    resolved = resource.status.resolved
+    return resolved.digest if resolved and resolved.spec_hash == wanted else None

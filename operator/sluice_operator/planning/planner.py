@@ -1,0 +1,280 @@
+"""One pass of thought: from what is wanted and what is seen to everything that should be written.
+
+`plan` reads as the operator's table of contents: which revision is wanted, one decision about the rollout, what status
+says of it, which objects must exist for it, when to look again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sluice.uri import parse_uri
+from sluice_operator.api import names
+from sluice_operator.api.base import Manifest
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.scalars import seconds
+from sluice_operator.api.status import (
+    Blocked,
+    Draining,
+    Failure,
+    ModelDeploymentStatus,
+    Phase,
+    Resolved,
+    RevisionStatus,
+)
+from sluice_operator.planning import capacity, conditions, events, pod_template, resolver, rollout, workloads
+from sluice_operator.planning.adopt import adopt
+from sluice_operator.planning.clock import seconds_since, stamp
+from sluice_operator.planning.identity import Target, find_target
+from sluice_operator.planning.observed import Observed, RevisionRecord
+from sluice_operator.planning.plan import Plan
+from sluice_operator.planning.situation import Situation, next_weight
+from sluice_operator.planning.waking import requeue_after
+from sluice_operator.routing import envoy
+from sluice_operator.routing.base import Traffic
+from sluice_operator.scaling import hpa
+
+
+@dataclass(frozen=True)
+class Images:
+    """Default images: `runtime` for new revisions, `router` for every router."""
+
+    runtime: str
+    router: str
+
+
+def plan(
+    resource: ModelDeployment, observed: Observed, now: datetime, images: Images, refusal: Failure | None = None
+) -> Plan:
+    """The plan of one pass. `refusal` is the API server's word that the pods wanted cannot be had."""
+    target = refuse(find_target(resource, observed, images.runtime), resource, refusal)
+    situation = look(resource, target, observed, now)
+    progress = decide(situation)
+    after = replace(situation, resource=replace(resource, status=progress))
+    status = report(situation, after)
+    decided = replace(after, resource=replace(resource, status=status))
+    traffic = wanted_traffic(decided.resource)
+    return Plan(
+        status=status,
+        objects=wanted_objects(decided, traffic, images),
+        scales=wanted_scales(decided),
+        router_version=envoy.version(traffic),
+        events=events.notes(resource.status, status),
+        requeue_after=0.0 if progress != resource.status else requeue_after(decided),
+        new_window=_opens_window(resource.status, status),
+        dry_run=_newly_started(situation, decided),
+        prune=_records_complete(decided),
+    )
+
+
+def refuse(target: Target, resource: ModelDeployment, refusal: Failure | None) -> Target:
+    """The target, marked where it cannot be had."""
+    reason = refusal or _template_refusal(resource) or _uri_refusal(resource)
+    return replace(target, refusal=reason) if reason else target
+
+
+def _template_refusal(resource: ModelDeployment) -> Failure | None:
+    objection = pod_template.refusal(resource.spec.runtime.pod_template)
+    return Failure(reason="PodTemplateRefused", message=objection) if objection else None
+
+
+def _uri_refusal(resource: ModelDeployment) -> Failure | None:
+    try:
+        parse_uri(resource.spec.model.uri)
+    except ValueError as error:
+        return Failure(reason="InvalidUri", message=f"spec.model.uri: {error}")
+    return None
+
+
+def look(resource: ModelDeployment, target: Target, observed: Observed, now: datetime) -> Situation:
+    """The situation, with the routers' reports held against what status asks of them."""
+    version = envoy.version(wanted_traffic(resource))
+    routers = [pod for pod in observed.router.pods if pod.ready]
+    verified = bool(routers) and all(pod.config_version == version for pod in routers)
+    return Situation(resource, target, observed, verified, now)
+
+
+def decide(s: Situation) -> ModelDeploymentStatus:
+    """Progress after this pass: at most one of these has something to decide."""
+    for move in (adopt, _unblock, _resolve, rollout.step, _end_drains):
+        after = move(s)
+        if after != s.status:
+            return after
+    return s.status
+
+
+def _unblock(s: Situation) -> ModelDeploymentStatus:
+    """A blocked spec stays so until it changes."""
+    blocked = s.status.blocked
+    return s.update(blocked=None) if blocked and blocked.spec_hash != s.target.spec_hash else s.status
+
+
+def _resolve(s: Situation) -> ModelDeploymentStatus:
+    state = s.observed.resolvers.get(s.target.spec_hash)
+    if s.target.record or s.status.blocked or state is None:
+        return s.status
+    uri = s.resource.spec.model.uri
+    if state.state == "Succeeded":
+        return s.update(resolved=Resolved(spec_hash=s.target.spec_hash, uri=uri, digest=state.digest))
+    if state.state == "Failed" or (state.problem and state.problem.permanent):
+        reason = state.problem.reason if state.problem else "ResolveFailed"
+        message = state.problem.message if state.problem else f"{uri} could not be resolved to a digest"
+        blocked = Blocked(spec_hash=s.target.spec_hash, reason=reason, message=message, at=stamp(s.now))
+        return s.update(blocked=blocked)
+    return s.status
+
+
+def _end_drains(s: Situation) -> ModelDeploymentStatus:
+    delay = seconds(s.resource.spec.rollout.drain_delay)
+    return s.update(draining=[entry for entry in s.status.draining if _still_draining(entry, delay, s.now)])
+
+
+def _still_draining(entry: Draining, delay: float, now: datetime) -> bool:
+    return entry.since is None or seconds_since(entry.since, now) < delay
+
+
+def wanted_traffic(resource: ModelDeployment) -> Traffic:
+    """What the routers should do, from status alone: so a decision that is written down is carried out."""
+    status = resource.status
+    return Traffic(
+        namespace=resource.namespace,
+        name=resource.name,
+        weights=_weights(status),
+        revisions=tuple(live_revisions(status)),
+    )
+
+
+def _weights(status: ModelDeploymentStatus) -> dict[str, int]:
+    weight = status.rollout.weight if status.rollout else 0
+    shares = {status.stable.revision: 100 - weight} if status.stable else {}
+    if status.canary and weight:
+        # Without a stable version the first one carries everything from its first moment.
+        shares[status.canary.revision] = weight if status.stable else 100
+    return {revision: share for revision, share in shares.items() if share}
+
+
+def live_revisions(status: ModelDeploymentStatus) -> list[str]:
+    """Revisions with pods: stable, canary and those that drain."""
+    named = [live.revision for live in (status.stable, status.canary) if live]
+    return [*named, *(entry.revision for entry in status.draining if entry.revision not in named)]
+
+
+def report(before: Situation, after: Situation) -> ModelDeploymentStatus:
+    """Status as it is shown: progress, counts, conditions."""
+    status = after.status
+    pods = [after.observed.workloads[rev] for rev in live_revisions(status) if rev in after.observed.workloads]
+    shown = status.model_copy(
+        update={
+            "observed_generation": after.resource.generation,
+            "url": f"http://{names.endpoint(after.resource.name)}.{after.resource.namespace}.svc",
+            "selector": ",".join(f"{k}={v}" for k, v in names.labels(after.resource.name, "model").items()),
+            "replicas": sum(workload.wanted for workload in pods),
+            "ready_replicas": sum(workload.ready for workload in pods),
+            "step": _step_shown(after),
+            "stable": _counted(status.stable, after.observed),
+            "canary": _counted(status.canary, after.observed),
+        }
+    )
+    view = conditions.View(before, shown)
+    return shown.model_copy(
+        update={"conditions": conditions.all_conditions(view), "reason": conditions.printed_reason(view)}
+    )
+
+
+def _step_shown(s: Situation) -> str:
+    steps = len(s.resource.spec.rollout.steps)
+    under_way = s.status.rollout and s.status.stable and not s.status.rollout.skip_steps
+    return f"{min(s.rollout.step + 1, steps)}/{steps}" if under_way and steps else ""
+
+
+def _counted(live: RevisionStatus | None, observed: Observed) -> RevisionStatus | None:
+    pods = observed.workloads.get(live.revision) if live else None
+    if live is None or pods is None:
+        return live
+    return live.model_copy(update={"replicas": pods.wanted, "ready_replicas": pods.ready})
+
+
+def wanted_objects(s: Situation, traffic: Traffic, images: Images) -> tuple[Manifest, ...]:
+    """Every child object that should exist now."""
+    records = known_records(s)
+    live = [records[revision] for revision in live_revisions(s.status) if revision in records]
+    remembered = [records[rev] for rev in _remembered(s.status) if rev in records and records[rev] not in live]
+    return (
+        *(workloads.controller_revision(s.resource, record) for record in remembered),
+        *(manifest for record in live for manifest in workloads.manifests(s.resource, record)),
+        *_autoscalers(s),
+        *_resolver_jobs(s, images),
+        *envoy.manifests(s.resource, traffic, images.router),
+    )
+
+
+def known_records(s: Situation) -> Mapping[str, RevisionRecord]:
+    """Records in the cluster, and the one that is about to be written."""
+    new = {s.target.record.revision: s.target.record} if s.target.record else {}
+    return {**new, **s.observed.records}
+
+
+def _remembered(status: ModelDeploymentStatus) -> list[str]:
+    return list(dict.fromkeys(entry.revision for entry in status.history))
+
+
+def _autoscalers(s: Situation) -> tuple[Manifest, ...]:
+    scaling = s.resource.spec.scaling
+    if scaling.max_replicas is None:
+        return ()
+    return tuple(
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": names.metadata(s.resource, names.model(s.resource.name, revision), "model", revision),
+            "spec": hpa.spec(scaling, names.model(s.resource.name, revision), floor),
+        }
+        for revision, floor in _floors(s).items()
+    )
+
+
+def _floors(s: Situation) -> dict[str, int]:
+    """Fewest pods by revision: enough for the next weight, and for any weight a router may still apply."""
+    rollout = s.status.rollout
+    carried = max(rollout.weight, rollout.verified_weight) if rollout else 0
+    return capacity.floors(s.resource.spec.scaling, s.status, max(next_weight(s.resource), carried))
+
+
+def _resolver_jobs(s: Situation, images: Images) -> tuple[Manifest, ...]:
+    if s.target.record or s.target.refusal or s.status.blocked:
+        return ()
+    return (resolver.job(s.resource, s.target.spec_hash, images.runtime),)
+
+
+def wanted_scales(s: Situation) -> dict[str, int]:
+    """Replica counts to write. Where an autoscaler owns the count, only one that lies below the floor is raised."""
+    automatic = s.resource.spec.scaling.max_replicas is not None
+    scales = dict(envoy.scales(s.resource))
+    for revision, floor in _floors(s).items():
+        seen = s.observed.workloads.get(revision)
+        if not automatic or seen is None or seen.wanted < floor:
+            scales[names.model(s.resource.name, revision)] = floor
+    return scales
+
+
+def _opens_window(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
+    """A window opens when a hold begins and after each measurement that came to a verdict."""
+    was, now = before.rollout, after.rollout
+    if now is None or now.hold_started_at is None:
+        return False
+    verdicts = (now.analysis.passed, now.analysis.failed)
+    return was is None or was.hold_started_at is None or verdicts != (was.analysis.passed, was.analysis.failed)
+
+
+def _newly_started(before: Situation, after: Situation) -> tuple[Manifest, ...]:
+    """The Deployment of a rollout that begins in this pass: the API server is asked first whether it can be had."""
+    begins = before.status.rollout is None and after.status.rollout is not None
+    if not begins or after.status.canary is None or after.rollout.phase is not Phase.starting:
+        return ()
+    record = known_records(after).get(after.canary.revision)
+    return (workloads.deployment(after.resource, record),) if record else ()
+
+
+def _records_complete(s: Situation) -> bool:
+    records = known_records(s)
+    return all(revision in records for revision in live_revisions(s.status))

@@ -1,0 +1,37 @@
+"""The job that finds out, once and before any traffic, which bytes a URI stands for."""
+
+from sluice_operator.api import names
+from sluice_operator.api.base import Manifest
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.scalars import seconds
+from sluice_operator.planning.identity import make_record
+from sluice_operator.planning.pod_template import merge
+from sluice_operator.planning.workloads import base_pod_spec, fetch_container
+
+CONTAINER = "resolve"
+_SCHEDULING = ("affinity", "dnsConfig", "dnsPolicy", "hostAliases", "imagePullSecrets", "nodeSelector", "tolerations")
+
+
+def job(owner: ModelDeployment, spec_hash: str, default_image: str) -> Manifest:
+    """A Job in the pods' own surroundings: the same image, node selection and credentials as the model's pods."""
+    record = make_record(owner, "", default_image)
+    pod = {
+        "metadata": {"labels": names.labels(owner.name, "resolver")},
+        "spec": {
+            **base_pod_spec(record),
+            "restartPolicy": "Never",
+            "containers": [fetch_container(owner.name, record, CONTAINER, "sluice_runtime.resolve")],
+        },
+    }
+    template_spec = record.runtime.pod_template.get("spec") or {}
+    scheduling = {"spec": {key: template_spec[key] for key in _SCHEDULING if key in template_spec}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": names.metadata(owner, names.resolver(owner.name, spec_hash), "resolver"),
+        "spec": {
+            "backoffLimit": 4,
+            "activeDeadlineSeconds": max(1, int(seconds(owner.spec.rollout.ready_deadline))),
+            "template": merge(pod, scheduling),
+        },
+    }

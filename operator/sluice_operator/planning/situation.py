@@ -1,0 +1,99 @@
+"""What a rollout decision rests on, and the questions every move asks of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.scalars import seconds
+from sluice_operator.api.status import ModelDeploymentStatus, Phase, RevisionStatus, RolloutStatus
+from sluice_operator.planning import capacity
+from sluice_operator.planning.clock import seconds_since
+from sluice_operator.planning.identity import Target
+from sluice_operator.planning.observed import Observed, Workload
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that a decision rests on. `verified`: every router is seen to apply what status asks for."""
+
+    resource: ModelDeployment
+    target: Target
+    observed: Observed
+    verified: bool
+    now: datetime
+
+    @property
+    def status(self) -> ModelDeploymentStatus:
+        """The progress so far."""
+        return self.resource.status
+
+    @property
+    def rollout(self) -> RolloutStatus:
+        """The rollout under way; only for moves that are made within one."""
+        if self.status.rollout is None:
+            raise ValueError("no rollout is under way")
+        return self.status.rollout
+
+    @property
+    def canary(self) -> RevisionStatus:
+        """The revision under judgement; only for moves that are made within a rollout."""
+        if self.status.canary is None:
+            raise ValueError("no canary is under judgement")
+        return self.status.canary
+
+    @property
+    def canary_pods(self) -> Workload:
+        """The canary's pods; none while its Deployment is not seen yet."""
+        return self.observed.workloads.get(self.canary.revision, Workload(wanted=0, ready=0, available=0))
+
+    def update(self, **changes: Any) -> ModelDeploymentStatus:
+        """The status with these fields changed."""
+        return self.status.model_copy(update=changes)
+
+    def progress(self, **changes: Any) -> ModelDeploymentStatus:
+        """The status with these fields of the rollout changed."""
+        return self.update(rollout=self.rollout.model_copy(update=changes))
+
+
+def next_weight(resource: ModelDeployment) -> int:
+    """The weight the canary is to carry at its present step; 0 without a rollout or while it is taken back."""
+    rollout = resource.status.rollout
+    if rollout is None or rollout.phase is Phase.rolling_back:
+        return 0
+    steps = resource.spec.rollout.steps
+    straight = resource.status.stable is None or rollout.skip_steps or rollout.step >= len(steps)
+    return 100 if straight else steps[rollout.step].weight
+
+
+def hold_seconds(resource: ModelDeployment) -> float:
+    """How long the present step is held."""
+    rollout, steps = resource.status.rollout, resource.spec.rollout.steps
+    if rollout is None or rollout.phase is not Phase.stepping or rollout.step >= len(steps):
+        return 0.0
+    return seconds(steps[rollout.step].hold)
+
+
+def seconds_to_measurement(resource: ModelDeployment, now: datetime) -> float:
+    """Seconds until the next measurement is due."""
+    rollout, rules = resource.status.rollout, resource.spec.rollout.analysis
+    if rollout is None or rules is None or rollout.hold_started_at is None:
+        return 0.0
+    since = max(rollout.hold_started_at, rollout.analysis.last_measured_at or "")
+    return seconds(rules.interval) - seconds_since(since, now)
+
+
+def out_of_patience(s: Situation) -> bool:
+    """Whether the step has waited beyond its hold and the inconclusiveDeadline without one passing measurement."""
+    rules, held_since = s.resource.spec.rollout.analysis, s.rollout.hold_started_at
+    if rules is None or held_since is None or s.rollout.analysis.passed_in_step:
+        return False
+    return seconds_since(held_since, s.now) >= hold_seconds(s.resource) + seconds(rules.inconclusive_deadline)
+
+
+def can_carry(s: Situation, weight: int) -> bool:
+    """Whether the canary's pods are available for that weight and every router in service sees as many of them."""
+    need = capacity.canary_need(s.resource.spec.scaling, s.rollout, weight)
+    routers = [pod for pod in s.observed.router.pods if pod.ready]
+    seen = all(pod.healthy.get(s.canary.revision, 0) >= need for pod in routers)
+    return s.canary_pods.available >= need and bool(routers) and seen

@@ -1,0 +1,48 @@
+"""When to look again: the nearest deadline, or a short poll where only asking can tell (routers)."""
+
+from collections.abc import Iterable
+
+from sluice_operator.api.scalars import seconds
+from sluice_operator.api.status import Phase
+from sluice_operator.planning.clock import seconds_since
+from sluice_operator.planning.situation import Situation, hold_seconds, seconds_to_measurement
+
+ROUTER_POLL = 0.3
+"""Routers do not call back: while something they should show is not seen yet, they are asked this often, in seconds."""
+SLOW_POLL = 5.0
+
+
+def requeue_after(s: Situation) -> float | None:
+    """Seconds until the next look; None where only a change in the cluster can bring news."""
+    times = [max(0.05, time) for time in (*_rollout_times(s), *_drain_times(s), *_router_times(s))]
+    return min(times, default=None)
+
+
+def _rollout_times(s: Situation) -> Iterable[float]:
+    rollout = s.status.rollout
+    if rollout is None:
+        return
+    if rollout.phase is Phase.stepping and rollout.hold_started_at is not None:
+        held = seconds_since(rollout.hold_started_at, s.now)
+        left = hold_seconds(s.resource) - held
+        yield from (left,) if left > 0 else ()
+        yield seconds_to_measurement(s.resource, s.now) if s.resource.spec.rollout.analysis else left
+        return
+    # Pods report themselves; their members in the routers and applied weights have to be asked for.
+    pods_wait = rollout.phase is Phase.starting and s.canary_pods.available == 0
+    yield SLOW_POLL if pods_wait else ROUTER_POLL
+    if rollout.waiting_since is not None:
+        yield seconds(s.resource.spec.rollout.ready_deadline) - seconds_since(rollout.waiting_since, s.now)
+
+
+def _drain_times(s: Situation) -> Iterable[float]:
+    delay = seconds(s.resource.spec.rollout.drain_delay)
+    for entry in s.status.draining:
+        if entry.since is not None:
+            yield delay - seconds_since(entry.since, s.now)
+
+
+def _router_times(s: Situation) -> Iterable[float]:
+    """At rest a router that has not applied the newest configuration is asked again, patiently."""
+    if s.status.rollout is None and not s.verified and any(pod.ready for pod in s.observed.router.pods):
+        yield SLOW_POLL

@@ -1,0 +1,167 @@
+"""The objects of one revision: its record, its pods and the name the router finds them by.
+
+Built from the revision's immutable record alone, so that they stay the same while the spec moves on. Roles (stable,
+canary) never appear here: a promotion restarts nothing. `replicas` never appears either: counts go through /scale.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from sluice.config import CONFIG_ENV, PACKAGE_MOUNT, Batching, RuntimeConfig
+from sluice.uri import parse_uri
+from sluice_operator.api import names
+from sluice_operator.api.base import Manifest
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.scalars import seconds
+from sluice_operator.planning.observed import RevisionRecord
+from sluice_operator.planning.pod_template import FETCH, RESTRICTED, RUNTIME, merge
+
+PORT = 8080
+CREDENTIALS_VOLUME = "credentials"
+CLAIM_VOLUME = "claim"
+PRE_STOP_SECONDS = 5
+"""How long a stopping pod serves on: routers ask DNS every second, and a removed address must have left them all."""
+GRACE_SECONDS = 60
+
+
+def manifests(owner: ModelDeployment, record: RevisionRecord) -> tuple[Manifest, ...]:
+    """Record, Service and Deployment of a revision."""
+    return (
+        controller_revision(owner, record),
+        headless_service(owner, record),
+        deployment(owner, record),
+    )
+
+
+def controller_revision(owner: ModelDeployment, record: RevisionRecord) -> Manifest:
+    """The immutable record, from which the pods can be planned again when the spec has moved on."""
+    data = asdict(record) | {"runtime": record.runtime.to_json()}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": names.metadata(owner, names.model(owner.name, record.revision), "model", record.revision),
+        "revision": 1,
+        "data": data,
+    }
+
+
+def headless_service(owner: ModelDeployment, record: RevisionRecord) -> Manifest:
+    """The name under which the router finds the revision's ready pods."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": names.metadata(owner, names.model(owner.name, record.revision), "model", record.revision),
+        "spec": {
+            "clusterIP": "None",
+            "selector": names.labels(owner.name, "model", record.revision),
+            "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def deployment(owner: ModelDeployment, record: RevisionRecord) -> Manifest:
+    """The revision's pods."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": names.metadata(owner, names.model(owner.name, record.revision), "model", record.revision),
+        "spec": {
+            "selector": {"matchLabels": names.labels(owner.name, "model", record.revision)},
+            "revisionHistoryLimit": 0,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+            "template": pod_template(owner.name, record),
+        },
+    }
+
+
+def pod_template(name: str, record: RevisionRecord) -> dict[str, Any]:
+    """Template of a model pod: an init step that fetches and verifies the package, then one serving process."""
+    pod = {
+        "metadata": {"labels": names.labels(name, "model", record.revision)},
+        "spec": {
+            **base_pod_spec(record),
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "initContainers": [fetch_container(name, record, FETCH, "sluice_runtime.fetch")],
+            "containers": [_runtime_container(name, record)],
+        },
+    }
+    return merge(pod, record.runtime.pod_template)
+
+
+def base_pod_spec(record: RevisionRecord) -> dict[str, Any]:
+    """What model pods and the resolver have in common: no cluster rights, no privileges, the volumes of the package."""
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
+        "volumes": _volumes(record),
+    }
+
+
+def _volumes(record: RevisionRecord) -> list[dict[str, Any]]:
+    volumes: list[dict[str, Any]] = [{"name": "package", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
+    if record.credentials:
+        volumes.append({"name": CREDENTIALS_VOLUME, "secret": {"secretName": record.credentials}})
+    claim = parse_uri(record.uri).claim
+    if claim:
+        volumes.append({"name": CLAIM_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+    return volumes
+
+
+def fetch_container(name: str, record: RevisionRecord, container: str, module: str) -> dict[str, Any]:
+    """The step that downloads and verifies; the only one that sees credentials and the claim."""
+    config = runtime_config(name, record)
+    mounts = [*_package_mounts(read_only=False)]
+    if record.credentials:
+        mounts.append({"name": CREDENTIALS_VOLUME, "mountPath": config.credentials_dir, "readOnly": True})
+    if parse_uri(record.uri).claim:
+        mounts.append({"name": CLAIM_VOLUME, "mountPath": config.volume_dir, "readOnly": True})
+    return {
+        "name": container,
+        "image": record.image,
+        "command": ["python", "-m", module],
+        "env": [{"name": CONFIG_ENV, "value": config.to_env_value()}],
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": RESTRICTED,
+        "volumeMounts": mounts,
+    }
+
+
+def _runtime_container(name: str, record: RevisionRecord) -> dict[str, Any]:
+    return {
+        "name": RUNTIME,
+        "image": record.image,
+        "command": ["python", "-m", "sluice_runtime"],
+        "env": [{"name": CONFIG_ENV, "value": runtime_config(name, record).to_env_value()}],
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": record.runtime.resources.to_json(),
+        "securityContext": RESTRICTED,
+        "volumeMounts": _package_mounts(read_only=True),
+        "startupProbe": {**_probe("/readyz"), "periodSeconds": 1, "failureThreshold": 600},
+        "readinessProbe": {**_probe("/readyz"), "periodSeconds": 2, "failureThreshold": 2},
+        "livenessProbe": {**_probe("/livez"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+    }
+
+
+def _probe(path: str) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 2}
+
+
+def _package_mounts(*, read_only: bool) -> list[dict[str, Any]]:
+    return [
+        {"name": "package", "mountPath": PACKAGE_MOUNT, **({"readOnly": True} if read_only else {})},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 the container's own emptyDir
+    ]
+
+
+def runtime_config(name: str, record: RevisionRecord) -> RuntimeConfig:
+    """The contract between operator and model pod, rendered into one environment variable."""
+    batching = record.runtime.batching
+    return RuntimeConfig(
+        name=name,
+        revision=record.revision,
+        uri=record.uri,
+        digest=record.digest or None,
+        batching=Batching(max_size=batching.max_size, max_delay_seconds=seconds(batching.max_delay)),
+    )

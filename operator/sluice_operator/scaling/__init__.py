@@ -1,0 +1,1 @@
+"""Autoscalers, one renderer a module: what holds the number of a revision's pods."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.base import Manifest
+from sluice_operator.api.resource import ModelDeployment
 
 
 @dataclass(frozen=True)

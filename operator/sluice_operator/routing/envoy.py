@@ -6,9 +6,9 @@ The data plane needs no operator: routers start, restart and go on from the file
 import json
 from collections.abc import Mapping
 
-from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
+from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy_config, envoy_workload
 from sluice_operator.routing.base import Traffic
 

@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import Resources
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.spec import Resources
 from sluice_operator.routing.envoy_config import bootstrap_version
 from sluice_operator.routing.envoy_layout import ADMIN_PORT, CONFIG_DIR, ENDPOINT_PORT, READ_ONLY_PORT
 

@@ -1,0 +1,65 @@
+"""What a router's Envoy says of itself on `/stats`, read once into plain values."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+_VERSIONS = (
+    "cluster_manager.cds.version_text",
+    "listener_manager.lds.version_text",
+    "http.endpoint.rds.endpoint.version_text",
+)
+_CLUSTER_STAT = re.compile(
+    r"cluster\.(?P<revision>[0-9a-f]+)\.(?P<stat>membership_healthy|upstream_rq_completed|upstream_rq_5xx)"
+)
+REQUESTS = "upstream_rq_completed"
+ERRORS = "upstream_rq_5xx"
+"""Envoy charges both once for each request, with the status that the caller got: attempts that were retried are
+charged under `retry.` instead, and what Envoy answers itself for a cluster (no healthy upstream, reset, overflow) is
+charged like an answer. `upstream_rq_total` would count attempts. A caller that hangs up is charged nowhere."""
+
+
+@dataclass(frozen=True)
+class RouterStats:
+    """`version` is None unless clusters, listener and routes all come from the same configuration. `uptime` is in
+    seconds. `clusters` holds numbers by revision and stat.
+    """
+
+    version: str | None
+    uptime: float
+    clusters: Mapping[str, Mapping[str, float]]
+
+    def healthy(self, revisions: Iterable[str]) -> dict[str, int]:
+        """Members in use, of the revisions that this router knows."""
+        known = {revision: self.clusters.get(revision, {}) for revision in revisions}
+        return {
+            name: int(stats["membership_healthy"]) for name, stats in known.items() if "membership_healthy" in stats
+        }
+
+    def answers(self) -> dict[str, dict[str, float]]:
+        """Requests and errors by revision. Envoy shows a status class only after the first such answer."""
+        return {
+            revision: {name: stats.get(name, 0.0) for name in (REQUESTS, ERRORS)}
+            for revision, stats in self.clusters.items()
+        }
+
+
+def parse(text: str) -> RouterStats:
+    """Parse `name: value` lines; raises ValueError where a needed line is missing or malformed."""
+    lines = dict(line.split(": ", 1) for line in text.splitlines() if line)
+    if "server.uptime" not in lines:
+        raise ValueError("these are not the stats of a router: server.uptime is missing")
+    return RouterStats(_version(lines), float(lines["server.uptime"]), _clusters(lines))
+
+
+def _version(lines: Mapping[str, str]) -> str | None:
+    found = {lines.get(name, "").strip('"') for name in _VERSIONS}
+    return found.pop() or None if len(found) == 1 else None
+
+
+def _clusters(lines: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    clusters: dict[str, dict[str, float]] = {}
+    for name, value in lines.items():
+        if match := _CLUSTER_STAT.fullmatch(name):
+            clusters.setdefault(match["revision"], {})[match["stat"]] = float(value)
+    return clusters

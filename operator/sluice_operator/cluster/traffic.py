@@ -1,0 +1,141 @@
+"""Asks routers and runtimes what really happens: which configuration is applied, who is healthy, how requests end.
+
+No metrics server stands between: the answers are as fresh as the look, and a rollout needs nothing else installed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import aiohttp
+from yarl import URL
+
+from sluice_operator.cluster import prometheus_text, router_stats
+from sluice_operator.cluster.increments import Increments
+from sluice_operator.planning.observed import RouterPod, Window
+from sluice_operator.routing.envoy_layout import READ_ONLY_PORT, RUNTIME_PORT
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT = aiohttp.ClientTimeout(total=1)
+
+Key = Hashable
+Stats = TypeVar("Stats")
+
+
+@dataclass
+class _Measured:
+    """The open window of one ModelDeployment."""
+
+    answers: Increments[str]
+    latency: Increments[float]
+
+
+class TrafficObserver:
+    """Polls pods over HTTP. A pod that does not answer within a second is a fault of the measurement, never an
+    exception. `clock` gives Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        router_port: int = READ_ONLY_PORT,
+        runtime_port: int = RUNTIME_PORT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._http = http
+        self._router_port = router_port
+        self._runtime_port = runtime_port
+        self._clock = clock
+        self._measured: dict[Key, _Measured] = {}
+
+    async def routers(self, pods: Sequence[tuple[str, str, bool]], revisions: Sequence[str]) -> tuple[RouterPod, ...]:
+        """What each router (name, IP, ready) applies, and the members it holds healthy of each revision."""
+        found = await asyncio.gather(*(self._router(ip) for _, ip, _ in pods))
+        return tuple(
+            RouterPod(name, ready, stats.version, stats.healthy(revisions)) if stats else RouterPod(name, ready)
+            for (name, _, ready), stats in zip(pods, found, strict=True)
+        )
+
+    async def windows(
+        self, key: Key, router_ips: Sequence[str], model_pod_ips: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Window] | None:
+        """What each revision did since the window of `key` opened; the first call opens it.
+
+        None on that call, and while a router does not answer. A revision of which a pod does not answer has no
+        latency this time: the slow pods would be the ones that are missing.
+        """
+        now = self._clock()
+        pods = [(revision, ip) for revision, ips in model_pod_ips.items() for ip in ips]
+        routers, runtimes = await asyncio.gather(
+            asyncio.gather(*(self._router(ip) for ip in router_ips)),
+            asyncio.gather(*(self._runtime(ip) for _, ip in pods)),
+        )
+        complete = bool(routers) and None not in routers
+        first_look = key not in self._measured
+        if first_look and not complete:
+            return None
+        measured = self._measured.setdefault(key, _Measured(Increments(now), Increments(now)))
+        _add_routers(measured.answers, router_ips, routers, now)
+        _add_runtimes(measured.latency, pods, runtimes)
+        if first_look or not complete:
+            return None
+        silent = {revision for (revision, _), stats in zip(pods, runtimes, strict=True) if stats is None}
+        return {revision: _window(measured, revision, revision not in silent) for revision in model_pod_ips}
+
+    def open_window(self, key: Key) -> None:
+        """Open a new window from the last look; without one, the next call of `windows` opens it."""
+        if measured := self._measured.get(key):
+            now = self._clock()
+            measured.answers.reopen(now)
+            measured.latency.reopen(now)
+
+    def forget(self, key: Key) -> None:
+        """Drop what is known of a ModelDeployment that is gone or rolls nothing out."""
+        self._measured.pop(key, None)
+
+    async def _router(self, ip: str) -> router_stats.RouterStats | None:
+        return await self._scrape(ip, self._router_port, "/stats", router_stats.parse)
+
+    async def _runtime(self, ip: str) -> prometheus_text.RuntimeStats | None:
+        return await self._scrape(ip, self._runtime_port, "/metrics", prometheus_text.parse)
+
+    async def _scrape(self, ip: str, port: int, path: str, parse: Callable[[str], Stats]) -> Stats | None:
+        url = URL.build(scheme="http", host=ip, port=port, path=path)
+        try:
+            async with self._http.get(url, timeout=_TIMEOUT, raise_for_status=True) as response:
+                return parse(await response.text())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            logger.info("no answer from %s: %s", url, error or type(error).__name__)
+            return None
+
+
+def _add_routers(
+    answers: Increments[str], ips: Sequence[str], found: Sequence[router_stats.RouterStats | None], now: float
+) -> None:
+    for ip, stats in zip(ips, found, strict=True):
+        if stats is not None:
+            answers.add(ip, stats.answers(), started_at=now - stats.uptime)
+
+
+def _add_runtimes(
+    latency: Increments[float],
+    pods: Sequence[tuple[str, str]],
+    found: Sequence[prometheus_text.RuntimeStats | None],
+) -> None:
+    for (revision, ip), stats in zip(pods, found, strict=True):
+        if stats is not None:
+            latency.add(ip, {revision: stats.latency}, stats.started_at)
+
+
+def _window(measured: _Measured, revision: str, with_latency: bool) -> Window:
+    answers = measured.answers.sums(revision)
+    latency = measured.latency.sums(revision) if with_latency else {}
+    return Window(
+        requests=int(answers.get(router_stats.REQUESTS, 0)),
+        errors=int(answers.get(router_stats.ERRORS, 0)),
+        latency=dict(sorted(latency.items())),
+    )

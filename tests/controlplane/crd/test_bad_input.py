@@ -1,0 +1,161 @@
+"""Bad input is refused at `kubectl apply`, with the field and a reason that a person can act on."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+GOOD_URI = "https://models.example/store-revenue-1.tar.gz"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A manifest that must be refused; every text of `told` must be in the answer."""
+
+    case: str
+    told: tuple[str, ...]
+    spec: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    name: str = "store-revenue"
+
+    def manifest(self) -> dict[str, Any]:
+        return manifest({"model": {"uri": GOOD_URI, **self.model}, **self.spec}, self.name)
+
+
+def manifest(spec: dict[str, Any], name: str = "store-revenue") -> dict[str, Any]:
+    return {
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def steps(*weights: Any, **fields: Any) -> dict[str, Any]:
+    return {"rollout": {"steps": [{"weight": weight, **fields} for weight in weights]}}
+
+
+def check(**fields: Any) -> dict[str, Any]:
+    return {"rollout": {"analysis": {"checks": [fields]}}}
+
+
+TABLE = (
+    Refused("an unknown field of the spec", ("spec.replica", "not declared"), spec={"replica": 3}),
+    Refused(
+        "an unknown field of the model", ("spec.model.digst", "not declared"), model={"digst": "sha256:" + "0" * 64}
+    ),
+    Refused(
+        "a misspelt part of the pod template", ("podTemplate.sepc",), spec={"runtime": {"podTemplate": {"sepc": {}}}}
+    ),
+    Refused("weights that fall", ("spec.rollout.steps", "weights of steps must rise"), spec=steps(50, 10)),
+    Refused("weights that stay", ("spec.rollout.steps", "weights of steps must rise"), spec=steps(10, 50, 50)),
+    Refused("a weight above 100", ("spec.rollout.steps[1].weight", "less than or equal to 100"), spec=steps(50, 101)),
+    Refused("a weight of nothing", ("spec.rollout.steps[0].weight", "greater than or equal to 1"), spec=steps(0)),
+    Refused("a step without a weight", ("spec.rollout.steps[0].weight", "Required"), spec={"rollout": {"steps": [{}]}}),
+    Refused("too many steps", ("spec.rollout.steps", "at most 20"), spec=steps(*range(1, 22))),
+    Refused(
+        "minReplicas above maxReplicas",
+        ("spec.scaling", "minReplicas must not be above maxReplicas"),
+        spec={"scaling": {"minReplicas": 5, "maxReplicas": 3}},
+    ),
+    Refused(
+        "maxReplicas below the default of minReplicas",
+        ("spec.scaling.maxReplicas", "greater than or equal to 1"),
+        spec={"scaling": {"maxReplicas": 0}},
+    ),
+    Refused(
+        "a fixed number of pods and autoscaling",
+        ("spec.scaling", "set one of them"),
+        spec={"scaling": {"replicas": 2, "maxReplicas": 3}},
+    ),
+    Refused(
+        "autoscaling on a resource without a request",
+        ("spec", "runtime.resources.requests"),
+        spec={"scaling": {"maxReplicas": 3, "metric": "memory"}, "runtime": {"resources": {"requests": {"cpu": 1}}}},
+    ),
+    Refused("no URI scheme", ("spec.model.uri", "http|https|pvc|file"), model={"uri": "/models/1"}),
+    Refused("an unknown URI scheme", ("spec.model.uri", "http|https|pvc|file"), model={"uri": "ftp://host/1.tar.gz"}),
+    Refused("an http URI without a path", ("spec.model.uri", "host and the path"), model={"uri": "https://host/"}),
+    Refused("credentials in the URI", ("spec.model.uri", "name a Secret"), model={"uri": "https://a:b@host/1.tar"}),
+    Refused("a claim without a path", ("spec.model.uri", "pvc://CLAIM/PATH"), model={"uri": "pvc://claim"}),
+    Refused("a claim that cannot exist", ("spec.model.uri", "pvc://CLAIM/PATH"), model={"uri": "pvc://My_Claim/1"}),
+    Refused("a file URI with a host", ("spec.model.uri", "three slashes"), model={"uri": "file://models/1"}),
+    Refused("a path that climbs", ("spec.model.uri", "'..'"), model={"uri": "pvc://claim/models/../../etc"}),
+    Refused("no model", ("spec.model", "must be of type object"), spec={"model": None}),
+    Refused("a short digest", ("spec.model.digest", "sha256:[0-9a-f]{64}"), model={"digest": "sha256:12"}),
+    Refused(
+        "another kind of digest", ("spec.model.digest", "sha256:[0-9a-f]{64}"), model={"digest": "md5:" + "0" * 64}
+    ),
+    Refused(
+        "a Secret name that cannot exist",
+        ("spec.model.credentials.secretRef.name", "should match"),
+        model={"credentials": {"secretRef": {"name": "My Secret"}}},
+    ),
+    Refused("a duration of no unit", ("spec.rollout.steps[0].hold", "ms|s|m|h"), spec=steps(10, hold="30")),
+    Refused("a duration of an unknown unit", ("spec.rollout.steps[0].hold", "ms|s|m|h"), spec=steps(10, hold="2 days")),
+    Refused("a duration as a number", ("spec.rollout.steps[0].hold", "string"), spec=steps(10, hold=30)),
+    Refused("a duration beyond reason", ("spec.rollout.drainDelay", "720h"), spec={"rollout": {"drainDelay": "721h"}}),
+    Refused(
+        "a duration beyond what a computer holds",
+        ("spec.rollout.drainDelay", "720h"),
+        spec={"rollout": {"drainDelay": "99999999999h"}},
+    ),
+    Refused(
+        "a check of an unknown metric",
+        ("spec.rollout.analysis.checks[0].metric", '"errorRate", "latencyP99"'),
+        spec=check(metric="accuracy", max=1),
+    ),
+    Refused(
+        "a check without a limit",
+        ("spec.rollout.analysis.checks[0]", "max, maxTimesStable or both"),
+        spec=check(metric="errorRate"),
+    ),
+    Refused(
+        "an error rate in percent",
+        ("spec.rollout.analysis.checks[0]", "fraction between 0 and 1"),
+        spec=check(metric="errorRate", max=5),
+    ),
+    Refused(
+        "a limit better than stable",
+        ("spec.rollout.analysis.checks[0].maxTimesStable", "greater than or equal to 1"),
+        spec=check(metric="latencyP99", maxTimesStable=0.5),
+    ),
+    Refused(
+        "an analysis without checks",
+        ("spec.rollout.analysis.checks", "at least 1"),
+        spec={"rollout": {"analysis": {"checks": []}}},
+    ),
+    Refused(
+        "a quantity that is none",
+        ("spec.runtime.resources.requests.cpu", "should match"),
+        spec={"runtime": {"resources": {"requests": {"cpu": "half"}}}},
+    ),
+    Refused("no router pods", ("spec.router.replicas", "greater than or equal to 1"), spec={"router": {"replicas": 0}}),
+    Refused(
+        "a name too long for the objects made from it", ("metadata.name", "at most 40", "label of 63"), name="a" * 41
+    ),
+    Refused("a name that no Service may have", ("metadata.name", "begin with a letter", "DNS-1035"), name="1-store"),
+    Refused("a name with a dot", ("metadata.name", "DNS-1035"), name="store.revenue"),
+)
+
+
+@pytest.mark.parametrize("refused", TABLE, ids=[row.case for row in TABLE])
+def test_bad_input_is_refused_with_the_field_and_the_reason(kubectl, refused):
+    answer = kubectl.try_apply(refused.manifest())
+    assert not answer.accepted
+    assert [text for text in refused.told if text not in answer.text] == [], answer.text
+
+
+def test_the_same_manifest_without_the_mistakes_is_accepted(kubectl):
+    answer = kubectl.try_apply(Refused("none", ()).manifest())
+    assert answer.accepted, answer.text
+
+
+def test_a_name_of_the_longest_length_is_accepted(kubectl):
+    answer = kubectl.try_apply(Refused("none", (), name="a" * 40).manifest())
+    assert answer.accepted, answer.text
+
+
+def test_one_answer_names_several_mistakes(kubectl):
+    answer = kubectl.try_apply(manifest({"model": {"uri": "ftp://x/y", "digest": "1"}, **steps(500)}))
+    assert all(path in answer.text for path in ("spec.model.uri", "spec.model.digest", "steps[0].weight")), answer.text

@@ -7,17 +7,18 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from localcluster import addons, build, cluster, images, layout
+from localcluster import addons, build, cluster, control, images, layout
 from localcluster.components import COMPONENTS
 from localcluster.errors import ClusterError
 from localcluster.progress import say
 
 MIB = 1024**2
+Handler = Callable[[argparse.Namespace], int | None]
 
 
 def main(words: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(words)
-    handler: Callable[[argparse.Namespace], int | None] = chosen.handler
+    handler: Handler = chosen.handler
     try:
         return handler(chosen) or 0
     except ClusterError as problem:
@@ -28,11 +29,20 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
 
 
+ACTIONS = {
+    "pause": control.pause,
+    "resume": control.resume,
+    "stop": control.stop,
+    "start": control.start,
+    "restart": control.restart,
+}
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="localcluster", description="A real Kubernetes on this machine, without Docker.")
+    top = argparse.ArgumentParser(prog="localcluster", description="A real Kubernetes without Docker.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, text: str, handler: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
+    def command(name: str, text: str, handler: Handler) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(handler=handler)
         return added
@@ -47,11 +57,15 @@ def parser() -> argparse.ArgumentParser:
     building.add_argument("programs", nargs="*", help=f"of {', '.join(build.PROGRAMS)} (default: all)")
     making = command("images", "build and import images; print their names as JSON", make_images)
     making.add_argument("kinds", nargs="*", help=f"of {', '.join(images.NAMES)} (default: all)")
-    actions = {"pause": cluster.pause, "resume": cluster.resume, "stop": cluster.stop}
-    for name, action in {**actions, "start": cluster.start, "restart": cluster.restart}.items():
-        single = command(name, f"{name} one component", lambda chosen, action=action: action(chosen.component))
+    for name in ACTIONS:
+        single = command(name, f"{name} one component", act)
         single.add_argument("component", choices=COMPONENTS, metavar="COMPONENT")
+        single.set_defaults(action=name)
     return top
+
+
+def act(chosen: argparse.Namespace) -> None:
+    ACTIONS[chosen.action](chosen.component)
 
 
 def up(chosen: argparse.Namespace) -> None:
@@ -72,7 +86,7 @@ def make_images(chosen: argparse.Namespace) -> None:
 
 
 def status(chosen: argparse.Namespace) -> int:
-    rows = cluster.status()
+    rows = control.status()
     print(f"{'COMPONENT':<26}{'PID':>8}  {'STATE':<10}{'MEMORY':>9}")
     for row in rows:
         print(f"{row.name:<26}{row.pid or '-':>8}  {row.state:<10}{row.rss // MIB:>5} MiB")

@@ -1,4 +1,4 @@
-"""Registers the add-ons in the API: CoreDNS and metrics-server run beside the cluster, as they need no images."""
+"""Registers the add-ons in the API: CoreDNS and metrics-server run beside the cluster and need no images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ METRICS_API = "v1beta1.metrics.k8s.io"
 def apply(name: str) -> None:
     """Apply the manifest of one add-on; doing so again changes nothing."""
     template = string.Template((MANIFESTS / f"{name}.yaml").read_text())
-    values = {"gateway": layout.GATEWAY, "port": str(layout.METRICS_SERVER_PORT), "ca": configs.encoded("ca.crt")}
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=template.substitute(values))
+    text = template.substitute(
+        gateway=layout.GATEWAY, port=layout.METRICS_SERVER_PORT, ca=configs.encoded("ca.crt")
+    )
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
 
 
 def kubectl(*words: str, stdin: str | None = None, timeout: float = 60.0) -> str:

@@ -88,7 +88,7 @@ def compile_into(program: Program, folder: Path) -> None:
     """Compile into `folder`; Go's own caches make a repetition after a kill go on where it stopped."""
     go = shutil.which("go")
     if go is None:
-        raise ClusterError("Go is missing: install it from your distribution or the Go project (1.26 or newer)")
+        raise ClusterError("Go is missing: install Go 1.26 or newer and put it on PATH")
     command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags", program.ldflags]
     command += ["-o", str(folder / program.name), program.package]
     with step(f"building {program.name} (once per machine)"):
@@ -99,6 +99,7 @@ def compile_into(program: Program, folder: Path) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            check=False,
         )
     if done.returncode != 0:
         raise ClusterError(f"building {program.name} failed:\n{tail(done.stderr)}")

@@ -19,9 +19,8 @@ from localcluster.progress import step
 from localcluster.shell import run
 
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-PIP_CACHE = "/var/cache/sluice-pip"
 # Settings that speak about the host's own folders or its terminal, not about where packages come from.
-HOST_ONLY = {"cache-dir", "target", "prefix", "user", "require-virtualenv", "log", "config-file"}
+HOST_ONLY = {"cache-dir", "no-cache-dir", "target", "prefix", "user", "require-virtualenv", "log"}
 IGNORED = "**/__pycache__\n**/*.pyc\n.git\n.cluster\n.venv\nbuild\n"
 
 
@@ -62,7 +61,7 @@ def from_dockerfile(image: str, dockerfile: Path, context: Path, arguments: Mapp
     with tempfile.TemporaryDirectory() as scratch, step(f"building {image}"):
         ignore = Path(scratch) / "ignore"
         ignore.write_text(IGNORED)
-        words = ["bud", "--isolation", "chroot", "--network", "host", "--layers", "--pull-never", "--format", "oci"]
+        words = ["bud", "--isolation=chroot", "--network=host", "--layers", "--pull-never", "--format=oci"]
         words += [f"--build-arg={name}={value}" for name, value in arguments.items()]
         words += [f"--volume={source}:{target}" for source, target in loans(Path(scratch))]
         if not (context / ".dockerignore").exists():
@@ -79,9 +78,7 @@ def loans(scratch: Path) -> list[tuple[Path, str]]:
     """(host path, path:mode in the build) of everything the build may use but not keep."""
     settings = scratch / "pip.conf"
     settings.write_text(pip_conf(host_pip_settings(os.environ)))
-    cache = layout.cache() / "pip"
-    cache.mkdir(parents=True, exist_ok=True)
-    lent = [(settings, "/etc/pip.conf:ro"), (cache, f"{PIP_CACHE}:rw")]
+    lent = [(settings, "/etc/pip.conf:ro")]
     bundle = Path(os.environ.get("SSL_CERT_FILE", CA_BUNDLE))
     if bundle.exists():
         lent.append((bundle.resolve(), f"{CA_BUNDLE}:ro"))
@@ -106,12 +103,13 @@ def pip_files() -> dict[str, str]:
     """The [global] and [install] sections of pip's machine-wide and user files."""
     parser = configparser.RawConfigParser()
     parser.read(["/etc/pip.conf", Path.home() / ".pip/pip.conf", Path.home() / ".config/pip/pip.conf"])
-    return {k: v for section in ("global", "install") if parser.has_section(section) for k, v in parser.items(section)}
+    sections = [section for section in ("global", "install") if parser.has_section(section)]
+    return {name: value for section in sections for name, value in parser.items(section)}
 
 
 def pip_conf(settings: Mapping[str, str]) -> str:
-    """A pip.conf for the inside of a build: the host's registries, the build's own folders."""
+    """A pip.conf for the inside of a build: the host's registries, without its folders."""
     kept = {name: value for name, value in sorted(settings.items()) if name not in HOST_ONLY}
-    kept["cert"], kept["cache-dir"] = str(CA_BUNDLE), PIP_CACHE
+    # Layers are the cache; pip's own would only be carried about in the image.
+    kept.update({"cert": str(CA_BUNDLE), "no-cache-dir": "true"})
     return "[global]\n" + "".join(f"{name} = {value}\n" for name, value in kept.items())
-

@@ -36,7 +36,7 @@ def digest_files(root: Path, files: Iterable[Path]) -> str:
 
 
 def ensure(path: Path, build: Callable[[Path], None]) -> Path:
-    """Return the cached folder `path`; if it is absent, `build` fills a temporary one that is then renamed."""
+    """Return the cached folder `path`; if absent, `build` fills a temporary one that is then renamed."""
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

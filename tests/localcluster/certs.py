@@ -1,7 +1,7 @@
 """The cluster's certificate authority and every certificate signed by it, made with the openssl program.
 
-The cluster must start before any Python package is installed, so no certificate library is used. Elliptic-curve
-keys keep this below a second.
+The cluster must start before any Python package is installed, so no certificate library is used.
+Elliptic-curve keys keep this below a second.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ def ensure() -> None:
         self_sign(unfinished, authority)
     for certificate in CERTIFICATES:
         sign(unfinished, certificate)
-    new_key(unfinished / "service-accounts.key")
-    run("openssl", "ec", "-in", unfinished / "service-accounts.key", "-pubout", "-out", unfinished / "service-accounts.pub")
+    private, public = unfinished / "service-accounts.key", unfinished / "service-accounts.pub"
+    new_key(private)
+    run("openssl", "ec", "-in", private, "-pubout", "-out", public)
     unfinished.rename(layout.PKI)
 
 
@@ -89,16 +90,18 @@ def new_key(path: Path) -> None:
 
 
 def self_sign(folder: Path, name: str) -> None:
-    new_key(folder / f"{name}.key")
+    key, target = folder / f"{name}.key", folder / f"{name}.crt"
+    new_key(key)
     request = ("-subj", f"/CN=sluice-localcluster-{name}", "-days", DAYS)
     usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature")
-    run("openssl", "req", "-x509", "-new", "-key", folder / f"{name}.key", *request, *usage, "-out", folder / f"{name}.crt")
+    run("openssl", "req", "-x509", "-new", "-key", key, *request, *usage, "-out", target)
 
 
 def sign(folder: Path, certificate: Certificate) -> None:
     key, request = folder / f"{certificate.file}.key", folder / f"{certificate.file}.csr"
     extensions = folder / f"{certificate.file}.ext"
-    authority = ("-CA", folder / f"{certificate.authority}.crt", "-CAkey", folder / f"{certificate.authority}.key")
+    issuer = folder / certificate.authority
+    authority = ("-CA", f"{issuer}.crt", "-CAkey", f"{issuer}.key")
     new_key(key)
     run("openssl", "req", "-new", "-key", key, "-subj", certificate.subject, "-out", request)
     extensions.write_text(certificate.extensions)

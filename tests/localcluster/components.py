@@ -34,7 +34,8 @@ class Component:
 def answers(url: str) -> bool:
     """Whether a health address answers 200; servers are asked with the administrator's certificate."""
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers(url)).open(url, timeout=3) as reply:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers(url))
+        with opener.open(url, timeout=3) as reply:
             return bool(reply.status == 200)
     except (OSError, urllib.error.URLError):
         return False
@@ -43,7 +44,7 @@ def answers(url: str) -> bool:
 def handlers(url: str) -> list[urllib.request.BaseHandler]:
     if not url.startswith("https"):
         return []
-    # Health alone is asked here, of addresses of this machine: the components' self-made certificates are fine.
+    # Only health is asked here, and only of this machine: the components' self-made certificates will do.
     context = ssl._create_unverified_context()
     context.load_cert_chain(layout.PKI / "admin.crt", layout.PKI / "admin.key")
     return [urllib.request.HTTPSHandler(context=context)]
@@ -62,10 +63,19 @@ def flags(**values: str | Path | int) -> list[str]:
 
 
 def etcd() -> list[str]:
-    urls = {"listen_client_urls": layout.ETCD_URL, "advertise_client_urls": layout.ETCD_URL}
     peer = f"http://{LOCAL}:{layout.ETCD_PEER_PORT}"
-    peers = {"listen_peer_urls": peer, "initial_advertise_peer_urls": peer, "initial_cluster": f"default={peer}"}
-    return ["etcd", *flags(data_dir=layout.DATA / "etcd", quota_backend_bytes=2 * 1024**3, **urls, **peers)]
+    return [
+        "etcd",
+        *flags(
+            data_dir=layout.DATA / "etcd",
+            quota_backend_bytes=2 * 1024**3,
+            listen_client_urls=layout.ETCD_URL,
+            advertise_client_urls=layout.ETCD_URL,
+            listen_peer_urls=peer,
+            initial_advertise_peer_urls=peer,
+            initial_cluster=f"default={peer}",
+        ),
+    ]
 
 
 def containerd() -> list[str]:
@@ -130,10 +140,17 @@ def controller_manager() -> list[str]:
 
 def scheduler() -> list[str]:
     kubeconfig = config("kube-scheduler.kubeconfig")
-    logins = {"authentication_kubeconfig": kubeconfig, "authorization_kubeconfig": kubeconfig}
-    address = {"bind_address": LOCAL, "secure_port": layout.SCHEDULER_PORT}
-    elect = {"leader_elect": "false"}
-    return [str(build.binary("kube-scheduler")), *flags(kubeconfig=kubeconfig, **logins, **address, **elect)]
+    return [
+        str(build.binary("kube-scheduler")),
+        *flags(
+            kubeconfig=kubeconfig,
+            authentication_kubeconfig=kubeconfig,
+            authorization_kubeconfig=kubeconfig,
+            bind_address=LOCAL,
+            secure_port=layout.SCHEDULER_PORT,
+            leader_elect="false",
+        ),
+    ]
 
 
 def kubelet() -> list[str]:

@@ -12,13 +12,13 @@ import yaml
 from localcluster import layout
 from localcluster.cachedir import write_atomically
 
-KUBECONFIGS = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "metrics-server")
+USERS = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "metrics-server")
 CNI_BIN = "/usr/lib/cni"
 
 
 def write(sandbox_image: str) -> None:
     """Write all files; `sandbox_image` is the name of the pause image containerd is to use."""
-    for user in KUBECONFIGS:
+    for user in USERS:
         save(f"{user}.kubeconfig", yaml.safe_dump(kubeconfig(user)), 0o600)
     save("containerd.toml", containerd(sandbox_image, snapshotter()))
     save("cni/10-sluice.conflist", json.dumps(cni(), indent=2))
@@ -39,7 +39,7 @@ def save(name: str, text: str, mode: int = 0o644) -> None:
 
 
 def kubeconfig(user: str) -> dict[str, Any]:
-    """A kubeconfig that holds its certificates, so that it can be copied and outlives nothing it refers to."""
+    """A kubeconfig that holds its certificates, so that it can be copied anywhere."""
     cluster = {"server": layout.APISERVER_URL, "certificate-authority-data": encoded("ca.crt")}
     login = {"client-certificate-data": encoded(f"{user}.crt"), "client-key-data": encoded(f"{user}.key")}
     context = {"cluster": "sluice", "user": user, "namespace": "default"}
@@ -104,16 +104,20 @@ disabled_plugins = [
 
 
 def cni() -> dict[str, Any]:
-    """Pods on one bridge; without masquerading, so that they reach the host and each other and nothing outside."""
+    """Pods on one bridge; not masqueraded, so that they reach the host and each other and nothing outside."""
     ipam = {
         "type": "host-local",
         "dataDir": str(layout.RUN / "cni"),
         "ranges": [[{"subnet": layout.POD_CIDR, "gateway": layout.GATEWAY}]],
         "routes": [{"dst": "0.0.0.0/0"}],
     }
-    bridge = {"type": "bridge", "bridge": layout.BRIDGE, "isGateway": True, "ipMasq": False, "hairpinMode": True}
+    bridge = {"type": "bridge", "bridge": layout.BRIDGE, "isGateway": True, "ipMasq": False}
     portmap = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
-    return {"cniVersion": "1.0.0", "name": "sluice", "plugins": [{**bridge, "ipam": ipam}, portmap]}
+    return {
+        "cniVersion": "1.0.0",
+        "name": "sluice",
+        "plugins": [{**bridge, "hairpinMode": True, "ipam": ipam}, portmap],
+    }
 
 
 def kubelet() -> dict[str, Any]:
@@ -155,7 +159,7 @@ def kubelet() -> dict[str, Any]:
 
 
 def kube_proxy() -> dict[str, Any]:
-    """kube-proxy; NodePorts answer on loopback and on the gateway, never on the machine's outside addresses."""
+    """kube-proxy; NodePorts answer on loopback and on the gateway, never to the outside."""
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",

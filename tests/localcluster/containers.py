@@ -19,7 +19,7 @@ OUR_CGROUP = "kubepods"
 def purge() -> None:
     """Remove every container from containerd's records and stop what still runs; images stay.
 
-    containerd's records live in the cache and outlast a cluster. A new cluster must not meet the pods of the last.
+    containerd's records live in the cache and outlast a cluster: a new one must not meet the pods of the last.
     """
     tasks, containers = listed("tasks"), listed("containers")
     if tasks:
@@ -70,7 +70,9 @@ def parent_is_shim(pid: int) -> bool:
 
 def unmount_all() -> None:
     """Unmount everything below our folders."""
-    unmount_below(layout.RUN, layout.DATA, layout.containerd_root(), layout.buildah_root(), layout.BUILDAH_RUN)
+    unmount_below(
+        layout.RUN, layout.DATA, layout.containerd_root(), layout.buildah_root(), layout.BUILDAH_RUN
+    )
 
 
 def unmount_below(*roots: Path) -> None:

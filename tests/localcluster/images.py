@@ -1,7 +1,7 @@
-"""The cluster's images: named by the hash of what they are made from, so that a name says all there is to know.
+"""The cluster's images, named by the hash of what they are made from: a name says all there is to know.
 
-An image is built when no image of its name exists, and imported when containerd does not have it. Both stores lie
-in the cache: what did not change costs nothing, in a fresh clone too.
+An image is built when no image of its name exists, and imported when containerd does not have it. Both stores
+lie in the cache: what did not change costs nothing, in a fresh clone too.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Archive:
 
 
 def ensure_images(wanted: Iterable[str] = ()) -> dict[str, str]:
-    """Build and import what is missing of `wanted` (default: all whose Dockerfiles exist); return {kind: name}."""
+    """Build and import what is missing of `wanted` (default: all that have sources); return {kind: name}."""
     if not COMPONENTS["containerd"].well():
-        raise ClusterError("images are imported into the running cluster: run `python -m localcluster up` first")
+        raise ClusterError("images go into the running cluster: run `python -m localcluster up` first")
     kinds = list(wanted) or [kind for kind in NAMES if kind not in DOCKERFILES or DOCKERFILES[kind].exists()]
     with cachedir.lock(layout.cache() / "locks" / "images.lock", "another build of images"):
         present, names = imported(), {}
@@ -114,7 +114,7 @@ def from_source(kind: str, dockerfile: Path) -> Image:
 
 
 def copied_files(dockerfile: str, context: Path) -> list[Path]:
-    """Every file that the COPY and ADD lines of a Dockerfile take from the context, without compiled Python."""
+    """Every file that COPY and ADD lines take from the context, without compiled Python."""
     sources = [source for line in logical_lines(dockerfile) for source in copy_sources(line)]
     found = (path for source in sources for path in matches(context, source))
     return sorted({path for path in found if "__pycache__" not in path.parts})
@@ -141,7 +141,8 @@ def matches(context: Path, source: str) -> list[Path]:
     roots = list(context.glob(pattern)) if pattern not in ("", ".") else [context]
     if not roots:
         raise ClusterError(f"a Dockerfile copies {source!r}, which does not exist in {context}")
-    return [path for root in roots for path in ([root] if root.is_file() else root.rglob("*")) if path.is_file()]
+    found = (path for root in roots for path in (root, *root.rglob("*")))
+    return [path for path in found if path.is_file()]
 
 
 def ensure_built(image: Image) -> None:
@@ -171,7 +172,7 @@ def imported() -> set[str]:
 
 
 def pause_archive() -> Archive:
-    """The image that holds a pod's network: a static busybox that sleeps, kept as a file for a cold containerd."""
+    """The image that holds a pod's network: a static busybox that sleeps."""
     tag = cachedir.digest([rootfs.BUSYBOX.read_bytes(), *PAUSE_COMMAND])
     name = f"{PREFIX}/pause:{tag}"
 

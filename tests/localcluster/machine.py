@@ -26,7 +26,7 @@ def busy() -> bool:
 
 
 def refuse_foreign(any_clone: bool = False) -> None:
-    """Raise if another clone's cluster is running; a clone that is gone, or a cluster that died, claims nothing."""
+    """Raise if another clone's cluster is running; a clone that is gone or a dead cluster claims nothing."""
     other = owner()
     if any_clone or other in (None, layout.REPO) or not busy() or not (other and other.exists()):
         return

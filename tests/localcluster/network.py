@@ -1,4 +1,4 @@
-"""Our bridge, our kernel switches and our packet rules: made on `up`, and taken away without touching others'."""
+"""Our bridge, kernel switches and packet rules: made on `up`, and taken away without touching others'."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from localcluster import layout
+from localcluster.errors import ClusterError
 from localcluster.shell import run, succeeds
 
 SYSCTL = Path("/proc/sys")
@@ -83,7 +84,7 @@ def saved(program: str) -> str:
     """What `iptables-save` prints; empty where the kernel has no such tables (IPv6 may be off)."""
     try:
         return run(f"{program}-save", timeout=30.0)
-    except Exception:
+    except ClusterError:
         return ""
 
 
@@ -103,11 +104,11 @@ def is_kubernetes(chain: str) -> bool:
 
 
 def removal_script(text: str, keep: set[tuple[str, str]]) -> str:
-    """Input for `iptables-restore --noflush` that removes our chains from the saved rules `text`, and nothing else.
+    """Input for `iptables-restore --noflush` that removes our chains from the saved rules `text` alone.
 
     Declaring a chain empties it; then the jumps to it go, then the chain itself.
     """
-    doomed = [(table, chain) for table, chain in chains(text) if is_kubernetes(chain) and (table, chain) not in keep]
+    doomed = [pair for pair in chains(text) if is_kubernetes(pair[1]) and pair not in keep]
     lines: list[str] = []
     for table in dict.fromkeys(table for table, _ in doomed):
         names = [chain for owner, chain in doomed if owner == table]

@@ -54,6 +54,7 @@ def installed() -> set[str]:
         ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *PACKAGES],
         capture_output=True,
         text=True,
+        check=False,
     )
     return parse_installed(asked.stdout)
 

@@ -41,26 +41,26 @@ def linux() -> str | None:
 
 def python() -> str | None:
     if sys.version_info < NEEDED_PYTHON:
-        return f"Python {platform.python_version()} is too old: run with Python 3.11 or newer (apt-get install python3.11)"
+        return f"Python {platform.python_version()} is too old: use Python 3.11 or newer"
     return None
 
 
 def root() -> str | None:
     if os.geteuid() != 0:
-        return "not root: mounts and network interfaces need it; run the same command with `sudo --preserve-env`"
+        return "not root: mounts and interfaces need it; run the same command with `sudo --preserve-env`"
     return None
 
 
 def apt() -> str | None:
     if shutil.which("apt-get") is None:
-        return "apt-get is missing: the cluster takes etcd, containerd and others from Debian 12 packages; use Debian 12"
+        return "apt-get is missing: etcd, containerd and others come from Debian packages; use Debian 12"
     return None
 
 
 def memory() -> str | None:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if total < NEEDED_MEMORY:
-        return f"{total / GIB:.1f} GiB of memory: at least {NEEDED_MEMORY // GIB} GiB are needed; use a larger machine"
+        return f"{total / GIB:.1f} GiB of memory, {NEEDED_MEMORY // GIB} are needed: use a larger machine"
     return None
 
 
@@ -69,7 +69,7 @@ def disk() -> str | None:
     free = shutil.disk_usage(place).free
     built = (layout.cache() / "bin").exists()
     if free < (NEEDED_DISK / 4 if built else NEEDED_DISK):
-        return f"{free / GIB:.1f} GiB free below {place}: free some, or set SLUICE_CACHE to a folder on a larger disk"
+        return f"{free / GIB:.1f} GiB free below {place}: free some, or set SLUICE_CACHE to a larger disk"
     return None
 
 
@@ -83,17 +83,20 @@ def bridge_filter() -> str | None:
 
 def loads(module: str) -> bool:
     loader = shutil.which("modprobe")
-    return bool(loader) and subprocess.run([str(loader), module], capture_output=True).returncode == 0
+    return (
+        bool(loader)
+        and subprocess.run([str(loader), module], capture_output=True, check=False).returncode == 0
+    )
 
 
 def go() -> str | None:
     program = shutil.which("go")
     if program is None:
         return "Go is missing: it builds Kubernetes; install Go 1.26 or newer and put it on PATH"
-    answer = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True).stdout
+    answer = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
     version = go_version(answer)
     if version < NEEDED_GO:
-        return f"Go {answer.strip() or 'of unknown version'} is too old: install Go 1.26 or newer and put it first on PATH"
+        return f"Go {answer.strip() or 'of unknown version'} is too old: put Go 1.26 or newer first on PATH"
     return None
 
 

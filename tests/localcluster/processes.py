@@ -1,8 +1,8 @@
 """Starts, records and ends our own processes, and never anybody else's.
 
-A process is known by its pid together with its start time and the boot it belongs to: a pid alone may have been
-given to somebody else since. The process writes that record itself before it becomes the component, so there is no
-moment at which a killed `up` could leave a process without one.
+A process is known by its pid together with its start time and the boot it belongs to: a pid alone may have
+been given to somebody else since. The process writes that record itself before it becomes the component, so
+there is no moment at which a killed `up` could leave a process without one.
 """
 
 from __future__ import annotations

@@ -13,7 +13,12 @@ from localcluster.shell import run
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 # Left out of the image: what apt and people read, but programs do not.
-UNNEEDED = ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/doc", "usr/share/man", "usr/share/locale")
+UNNEEDED = (
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "var/log",
+    *(f"usr/share/{it}" for it in ("doc", "man", "locale")),
+)
 RECIPE = 2  # raise it when a change below should lead to a new base image
 BUSYBOX = Path("/bin/busybox")
 
@@ -31,7 +36,7 @@ def bootstrap(folder: Path) -> None:
     with step(f"making a Debian {SUITE} root file system (once per machine)"):
         run("debootstrap", "--variant=minbase", include, SUITE, root, mirror())
         slim(root)
-        run("tar", "--numeric-owner", "--create", f"--file={folder / 'rootfs.tar'}", f"--directory={root}", ".")
+        run("tar", "--numeric-owner", "--create", "--file", folder / "rootfs.tar", "--directory", root, ".")
         shutil.rmtree(root)
 
 
@@ -59,8 +64,8 @@ def mirror() -> str:
 
 def choose_mirror(targets: str) -> str | None:
     """The address in `address codename origin` lines that serves our suite, or else any suite of Debian."""
-    rows = [words for line in targets.splitlines() if len(words := line.split()) == 3 and words[2] == "Debian"]
-    same = [words for words in rows if words[1] == SUITE]
+    rows = [row for line in targets.splitlines() if len(row := line.split()) == 3 and row[2] == "Debian"]
+    same = [row for row in rows if row[1] == SUITE]
     return (same or rows)[0][0] if rows else None
 
 

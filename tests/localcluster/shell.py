@@ -36,13 +36,15 @@ def run(
             capture_output=True,
             text=True,
             timeout=timeout,
+            check=False,
         )
     except FileNotFoundError as missing:
         raise ClusterError(f"the program {words[0]!r} is not installed") from missing
     except subprocess.TimeoutExpired as late:
         raise ClusterError(f"{command_line(words)}: no answer within {timeout} s") from late
     if done.returncode != 0:
-        raise ClusterError(f"{command_line(words)}: exit {done.returncode}\n{tail(done.stderr or done.stdout)}")
+        last = tail(done.stderr or done.stdout)
+        raise ClusterError(f"{command_line(words)}: exit {done.returncode}\n{last}")
     return done.stdout
 
 

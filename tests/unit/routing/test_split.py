@@ -1,0 +1,83 @@
+"""Properties of the rendered split that hold for every traffic."""
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice_operator.routing import envoy, envoy_config
+from sluice_operator.routing.base import Traffic
+
+REVISIONS = st.lists(st.text("0123456789abcdef", min_size=10, max_size=10), min_size=1, max_size=4, unique=True)
+
+
+@st.composite
+def traffics(draw: st.DrawFn) -> Traffic:
+    revisions = draw(REVISIONS)
+    weighted = draw(st.integers(0, min(2, len(revisions))))
+    canary = draw(st.integers(0, 100))
+    weights = [{}, {revisions[0]: 100}, {revisions[0]: 100 - canary, revisions[-1]: canary}][weighted]
+    return Traffic("shop", "store-revenue", weights, tuple(revisions))
+
+
+def _resources(traffic: Traffic, file: str) -> list[dict[str, Any]]:
+    resources: list[dict[str, Any]] = yaml.safe_load(envoy_config.files(traffic)[file])["resources"]
+    return resources
+
+
+def _weighted(traffic: Traffic) -> list[dict[str, Any]]:
+    (routes,) = _resources(traffic, "rds.yaml")
+    v2 = routes["virtual_hosts"][0]["routes"][0]
+    weighted: list[dict[str, Any]] = v2.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
+    return weighted
+
+
+@given(traffics())
+def test_rendered_weights_are_the_wanted_ones_and_sum_to_100(traffic: Traffic) -> None:
+    rendered = {cluster["name"]: cluster["weight"] for cluster in _weighted(traffic)}
+    assert rendered == {revision: weight for revision, weight in traffic.weights.items() if weight}
+    assert sum(rendered.values()) == (100 if traffic.weights else 0)
+
+
+@given(traffics())
+def test_every_known_revision_has_a_cluster_and_every_weighted_one_is_known(traffic: Traffic) -> None:
+    clusters = {cluster["name"] for cluster in _resources(traffic, "cds.yaml")}
+    assert clusters == set(traffic.revisions)
+    assert {cluster["name"] for cluster in _weighted(traffic)} <= clusters
+
+
+@given(traffics(), traffics())
+def test_the_version_changes_exactly_when_the_files_change(one: Traffic, other: Traffic) -> None:
+    same_files = envoy_config.files(one) == envoy_config.files(other)
+    assert (envoy.version(one) == envoy.version(other)) == same_files
+
+
+@given(traffics())
+def test_all_reloaded_files_carry_the_version_and_the_bootstrap_never_changes(traffic: Traffic) -> None:
+    files = envoy_config.files(traffic)
+    for name in ("cds.yaml", "lds.yaml", "rds.yaml"):
+        assert yaml.safe_load(files[name])["version_info"] == envoy.version(traffic)
+    assert files["bootstrap.yaml"] == envoy_config.files(Traffic("other", "model"))["bootstrap.yaml"]
+
+
+def test_the_order_in_which_revisions_are_named_does_not_matter() -> None:
+    one = Traffic("shop", "m", {"a" * 10: 90, "b" * 10: 10}, ("a" * 10, "b" * 10))
+    other = Traffic("shop", "m", {"b" * 10: 10, "a" * 10: 90}, ("b" * 10, "a" * 10))
+    assert envoy_config.files(one) == envoy_config.files(other)
+
+
+@pytest.mark.parametrize(
+    ("weights", "revisions", "message"),
+    [
+        ({"a": 60, "b": 30}, ("a", "b"), "sum to 100"),
+        ({"a": 120, "b": -20}, ("a", "b"), "negative"),
+        ({"a": 90, "b": 10}, ("a",), "not among the known"),
+    ],
+)
+def test_traffic_that_cannot_be_routed_is_refused(
+    weights: dict[str, int], revisions: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Traffic("shop", "m", weights, revisions)

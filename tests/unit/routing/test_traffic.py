@@ -1,0 +1,168 @@
+"""The observer against HTTP servers that answer what routers and runtimes answer."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from sluice_operator.cluster.traffic import TrafficObserver
+from sluice_operator.planning.observed import RouterPod, Window
+
+V1, V2 = "0123456789", "abcdef0123"
+ROUTER_1, ROUTER_2, POD_1, POD_2 = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
+NOW = 10_000.0
+
+
+def router_text(answers: dict[str, tuple[int, int]], versions: str = "aaa", uptime: int = 500) -> str:
+    cds, rds, lds = versions.split("/") if "/" in versions else (versions,) * 3
+    lines = [
+        f'cluster_manager.cds.version_text: "{cds}"',
+        f'http.endpoint.rds.endpoint.version_text: "{rds}"',
+        f'listener_manager.lds.version_text: "{lds}"',
+        f"server.uptime: {uptime}",
+    ]
+    for revision, (requests, errors) in answers.items():
+        lines += [
+            f"cluster.{revision}.membership_healthy: 2",
+            f"cluster.{revision}.upstream_rq_completed: {requests}",
+            f"cluster.{revision}.retry.upstream_rq_completed: 77",
+        ]
+        lines += [f"cluster.{revision}.upstream_rq_5xx: {errors}"] if errors else []
+    return "\n".join(lines) + "\n"
+
+
+def runtime_text(fast: int, slow: int, started_at: float = NOW - 500) -> str:
+    bucket = 'sluice_request_duration_seconds_bucket{model="m",revision="r"'
+    return (
+        f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {started_at}\n"
+        f'{bucket},le="0.001"}} {fast}\n{bucket},le="+Inf"}} {fast + slow}\n'
+    )
+
+
+@dataclass
+class Pods:
+    """What answers on each address; no text: 503."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    port: int = 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        host = str(request.url.host)
+        return web.Response(text=self.texts[host]) if host in self.texts else web.Response(status=503)
+
+
+@pytest.fixture
+async def pods() -> AsyncIterator[Pods]:
+    pods = Pods()
+    app = web.Application()
+    app.router.add_get("/stats", pods.answer)
+    app.router.add_get("/metrics", pods.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "0.0.0.0", 0)
+    await site.start()
+    pods.port = runner.addresses[0][1]
+    yield pods
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def observer(pods: Pods) -> AsyncIterator[TrafficObserver]:
+    async with aiohttp.ClientSession() as http:
+        yield TrafficObserver(http, router_port=pods.port, runtime_port=pods.port, clock=lambda: NOW)
+
+
+async def test_a_router_reports_its_version_and_its_healthy_members(pods: Pods, observer: TrafficObserver) -> None:
+    pods.texts[ROUTER_1] = router_text({V1: (5, 0)})
+    (router,) = await observer.routers([("r-1", ROUTER_1, True)], [V1, V2])
+    assert router == RouterPod("r-1", True, "aaa", {V1: 2})
+
+
+@pytest.mark.parametrize("versions", ["aaa/bbb/aaa", "bbb/aaa/aaa", "aaa/aaa/bbb", "//"])
+async def test_a_router_between_two_configurations_has_no_version(
+    pods: Pods, observer: TrafficObserver, versions: str
+) -> None:
+    pods.texts[ROUTER_1] = router_text({V1: (5, 0)}, versions)
+    (router,) = await observer.routers([("r-1", ROUTER_1, True)], [V1])
+    assert router.config_version is None
+
+
+@pytest.mark.parametrize("text", [None, "nonsense", "<html></html>\n"])
+async def test_a_router_that_does_not_answer_is_seen_without_a_version(
+    pods: Pods, observer: TrafficObserver, text: str | None
+) -> None:
+    if text is not None:
+        pods.texts[ROUTER_1] = text
+    assert await observer.routers([("r-1", ROUTER_1, False)], [V1]) == (RouterPod("r-1", False),)
+
+
+async def test_a_window_holds_what_happened_since_the_first_look(pods: Pods, observer: TrafficObserver) -> None:
+    routers, models = [ROUTER_1, ROUTER_2], {V1: [POD_1], V2: [POD_2]}
+    pods.texts = {
+        ROUTER_1: router_text({V1: (100, 3), V2: (0, 0)}),
+        ROUTER_2: router_text({V1: (200, 0), V2: (0, 0)}),
+        POD_1: runtime_text(300, 0),
+        POD_2: runtime_text(0, 0),
+    }
+    assert await observer.windows("k", routers, models) is None
+    pods.texts = {
+        ROUTER_1: router_text({V1: (190, 4), V2: (10, 2)}),
+        ROUTER_2: router_text({V1: (290, 0), V2: (10, 1)}),
+        POD_1: runtime_text(470, 10),
+        POD_2: runtime_text(15, 5),
+    }
+    assert await observer.windows("k", routers, models) == {
+        V1: Window(180, 1, {0.001: 170.0, float("inf"): 180.0}),
+        V2: Window(20, 3, {0.001: 15.0, float("inf"): 20.0}),
+    }
+
+
+async def test_a_silent_router_is_a_metrics_fault_and_loses_nothing(pods: Pods, observer: TrafficObserver) -> None:
+    for requests, seen in ((100, False), (150, False), (170, True)):
+        pods.texts[ROUTER_1] = router_text({V1: (requests, 0)})
+        if requests == 150:
+            del pods.texts[ROUTER_1]
+        window = await observer.windows("k", [ROUTER_1], {V1: []})
+        assert (window is not None) == seen
+    assert window == {V1: Window(70, 0)}
+
+
+async def test_without_a_router_there_is_nothing_to_judge_by(observer: TrafficObserver) -> None:
+    assert await observer.windows("k", [], {V1: []}) is None
+    assert await observer.windows("k", [], {V1: []}) is None
+
+
+async def test_a_silent_pod_leaves_its_revision_without_latency(pods: Pods, observer: TrafficObserver) -> None:
+    pods.texts = {ROUTER_1: router_text({V1: (0, 0)}), POD_1: runtime_text(0, 0), POD_2: runtime_text(0, 0)}
+    models = {V1: [POD_1], V2: [POD_2]}
+    await observer.windows("k", [ROUTER_1], models)
+    del pods.texts[POD_2]
+    pods.texts[POD_1] = runtime_text(5, 0)
+    found = await observer.windows("k", [ROUTER_1], models)
+    assert found is not None
+    assert found[V1].latency == {0.001: 5.0, float("inf"): 5.0}
+    assert found[V2].latency == {}
+
+
+async def test_a_restarted_pod_and_a_new_pod_count_from_zero(pods: Pods, observer: TrafficObserver) -> None:
+    pods.texts = {ROUTER_1: router_text({V1: (0, 0)}), POD_1: runtime_text(1000, 0)}
+    await observer.windows("k", [ROUTER_1], {V1: [POD_1]})
+    pods.texts[POD_1] = runtime_text(3, 0, started_at=NOW + 1)
+    pods.texts[POD_2] = runtime_text(4, 0, started_at=NOW + 1)
+    found = await observer.windows("k", [ROUTER_1], {V1: [POD_1, POD_2]})
+    assert found is not None
+    assert found[V1].latency == {0.001: 7.0, float("inf"): 7.0}
+
+
+async def test_open_window_starts_anew_and_forget_forgets(pods: Pods, observer: TrafficObserver) -> None:
+    observer.open_window("never-seen")
+    for requests in (100, 150):
+        pods.texts[ROUTER_1] = router_text({V1: (requests, 0)})
+        await observer.windows("k", [ROUTER_1], {V1: []})
+    observer.open_window("k")
+    pods.texts[ROUTER_1] = router_text({V1: (157, 0)})
+    assert await observer.windows("k", [ROUTER_1], {V1: []}) == {V1: Window(7, 0)}
+    observer.forget("k")
+    assert await observer.windows("k", [ROUTER_1], {V1: []}) is None

@@ -1,0 +1,112 @@
+"""Rollouts driven through random orders of events: what must hold after every single write."""
+
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from sluice_operator.api.status import ModelDeploymentStatus
+from sluice_operator.planning.observed import Problem, Window
+
+from .world import World, make_spec
+
+ANALYSIS = {
+    "interval": "5s",
+    "minRequests": 50,
+    "failureLimit": 1,
+    "inconclusiveDeadline": "60s",
+    "checks": [{"metric": "errorRate", "max": 0.01}],
+}
+
+
+class Rollouts(RuleBasedStateMachine):
+    """Spec changes, pods that come and go, metrics that fail, routers that lag, an operator that dies between writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        steps = [{"weight": 10, "hold": "10s"}, {"weight": 50, "hold": "10s"}]
+        self.world = World(make_spec(scaling={"replicas": 3}, rollout={"steps": steps, "analysis": ANALYSIS}))
+        self.world.settle()
+
+    @rule(number=st.integers(1, 4))
+    def another_version(self, number: int) -> None:
+        self.world.ask_version(number)
+
+    @rule()
+    def a_pass(self) -> None:
+        self.world.run()
+
+    @rule()
+    def the_operator_dies_after_the_status_write(self) -> None:
+        self.world.status = ModelDeploymentStatus.model_validate(self.world.think().status.to_json())
+
+    @rule()
+    def the_operator_dies_before_the_status_write(self) -> None:
+        self.world.think()
+
+    @rule(seconds=st.sampled_from([0.5, 5.1, 31.0, 700.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.now += timedelta(seconds=seconds)
+
+    @precondition(lambda self: self.world.status.canary)
+    @rule(ready=st.booleans())
+    def the_canary_changes(self, ready: bool) -> None:
+        self.world.ready[self.world.status.canary.revision] = ready
+
+    @precondition(lambda self: self.world.status.canary)
+    @rule()
+    def the_canary_breaks(self) -> None:
+        self.world.problems[self.world.status.canary.revision] = Problem("CrashLoop", "exit 1", permanent=True)
+
+    @precondition(lambda self: self.world.status.canary)
+    @rule(errors=st.sampled_from([0, 50]))
+    def measurements(self, errors: int) -> None:
+        self.world.windows = {self.world.status.canary.revision: Window(requests=100, errors=errors)}
+
+    @rule()
+    def metrics_fail(self) -> None:
+        self.world.windows = None
+
+    @rule(follow=st.booleans())
+    def routers(self, follow: bool) -> None:
+        self.world.routers_follow = follow
+
+    @invariant()
+    def weights_sum_to_100(self) -> None:
+        assert sum(self.world.weights.values()) in (0, 100)
+
+    @invariant()
+    def traffic_goes_only_where_pods_are_wanted(self) -> None:
+        assert set(self.world.weights) <= set(self.world.wanted)
+
+    @invariant()
+    def stable_is_never_below_what_it_carries(self) -> None:
+        stable = self.world.status.stable
+        assert stable
+        assert self.world.wanted.get(stable.revision, 0) >= 3
+
+    @invariant()
+    def no_pods_are_orphaned(self) -> None:
+        status = self.world.status
+        named = {live.revision for live in (status.stable, status.canary) if live}
+        known = named | {entry.revision for entry in status.draining}
+        if self.world.think().status == status:
+            assert set(self.world.wanted) <= known
+
+    def teardown(self) -> None:
+        """It always ends: promoted, or taken back with the reason stated."""
+        self.world.routers_follow = True
+        self.world.windows = None
+        for _ in range(20):
+            self.world.wait(700)
+        status = self.world.status
+        assert status.rollout is None
+        assert status.draining == []
+        assert self.world.condition("Promoted").status == "True" or (status.blocked and status.blocked.reason)
+
+
+TestRollouts = Rollouts.TestCase
+TestRollouts.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)

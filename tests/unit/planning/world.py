@@ -1,0 +1,146 @@
+"""A small world that carries plans out, so that whole rollouts can be walked in memory, pass by pass."""
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sluice_operator.api import names
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.spec import ModelDeploymentSpec, Runtime
+from sluice_operator.api.status import ModelDeploymentStatus
+from sluice_operator.planning.observed import (
+    Observed,
+    Problem,
+    Resolver,
+    RevisionRecord,
+    RouterPod,
+    RouterState,
+    Window,
+    Workload,
+)
+from sluice_operator.planning.plan import EventNote, Plan
+from sluice_operator.planning.planner import Images, plan
+
+IMAGES = Images(runtime="runtime:1", router="envoy:1")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DIGEST = "sha256:" + "0" * 64
+
+
+def make_spec(uri: str = "http://store/m-1.tar.gz", **changes: Any) -> dict[str, Any]:
+    """A spec on the wire; `digest` is set, so that nothing needs resolving unless it is removed."""
+    model = {"uri": uri, "digest": DIGEST}
+    return {
+        "model": model,
+        "rollout": {"steps": [{"weight": 10, "hold": "10s"}, {"weight": 50, "hold": "10s"}]},
+    } | changes
+
+
+@dataclass
+class World:
+    """`ready` says whether a revision's pods get ready, `problems` what ails them, `windows` what they answer."""
+
+    spec: dict[str, Any]
+    status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
+    now: datetime = START
+    generation: int = 1
+    records: dict[str, RevisionRecord] = field(default_factory=dict)
+    wanted: dict[str, int] = field(default_factory=dict)
+    ready: dict[str, bool] = field(default_factory=dict)
+    problems: dict[str, Problem] = field(default_factory=dict)
+    resolvers: dict[str, Resolver] = field(default_factory=dict)
+    windows: dict[str, Window] | None = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
+    router_version: str = ""
+    router_knows: set[str] = field(default_factory=set)
+    routers: int = 2
+    routers_follow: bool = True
+    objects: tuple[Any, ...] = ()
+    events: list[EventNote] = field(default_factory=list)
+    writes: int = 0
+
+    @property
+    def resource(self) -> ModelDeployment:
+        spec = ModelDeploymentSpec.model_validate(self.spec)
+        return ModelDeployment("shop", "m", "uid-1", self.generation, "1", spec, self.status)
+
+    def observe(self) -> Observed:
+        workloads = {rev: self._workload(rev) for rev in self.wanted}
+        healthy = {rev: pods.available for rev, pods in workloads.items() if rev in self.router_knows}
+        pods = tuple(RouterPod(f"r{i}", True, self.router_version, healthy) for i in range(self.routers))
+        return Observed(
+            records=dict(self.records),
+            workloads=workloads,
+            router=RouterState(wanted=2, pods=pods, weights=self.weights),
+            resolvers=self.resolvers,
+            windows=self.windows,
+        )
+
+    def _workload(self, revision: str) -> Workload:
+        count = self.wanted[revision]
+        ready = count if self.ready.get(revision, True) else 0
+        return Workload(wanted=count, ready=ready, available=ready, problem=self.problems.get(revision))
+
+    def think(self) -> Plan:
+        return plan(self.resource, self.observe(), self.now, IMAGES)
+
+    def run(self) -> Plan:
+        """One pass; what it decided is carried out."""
+        decided = self.think()
+        self.writes += decided.status != self.status
+        self.status = ModelDeploymentStatus.model_validate(decided.status.to_json())
+        self.carry_out(decided)
+        return decided
+
+    def carry_out(self, decided: Plan) -> None:
+        self.events.extend(decided.events)
+        self.objects = decided.objects
+        self.records = {m["data"]["revision"]: _record(m["data"]) for m in self.of_kind("ControllerRevision")}
+        live = [m["metadata"]["labels"][names.REVISION] for m in self.of_kind("Deployment") if _is_model(m)]
+        scales = {name.removeprefix("m-"): count for name, count in decided.scales.items()}
+        self.wanted = {rev: scales.get(rev, self.wanted.get(rev, 1)) for rev in live}
+        if self.routers_follow:
+            self.router_version = decided.router_version
+            self.router_knows = set(live)
+            self.weights = _weights(self.of_kind("ConfigMap")[0])
+
+    def of_kind(self, kind: str) -> list[Any]:
+        return [manifest for manifest in self.objects if manifest["kind"] == kind]
+
+    def settle(self, passes: int = 30) -> "World":
+        """Run until a pass changes nothing."""
+        for _ in range(passes):
+            before = self.status
+            self.run()
+            if self.status == before:
+                return self
+        raise AssertionError(f"did not settle: {self.status}")
+
+    def wait(self, seconds: float) -> "World":
+        self.now += timedelta(seconds=seconds)
+        return self.settle()
+
+    def ask(self, **changes: Any) -> "World":
+        """A new spec."""
+        self.spec = {**self.spec, **changes}
+        self.generation += 1
+        return self
+
+    def ask_version(self, number: int) -> "World":
+        return self.ask(model={"uri": f"http://store/m-{number}.tar.gz", "digest": DIGEST})
+
+    def condition(self, kind: str) -> Any:
+        return next(condition for condition in self.status.conditions if condition.type == kind)
+
+
+def _is_model(manifest: Any) -> bool:
+    return bool(manifest["metadata"]["labels"][names.COMPONENT] == "model")
+
+
+def _record(data: Any) -> RevisionRecord:
+    return replace(RevisionRecord(**data), runtime=Runtime.model_validate(data["runtime"]))
+
+
+def _weights(config_map: Any) -> dict[str, int]:
+    loaded: dict[str, int] = json.loads(config_map["metadata"]["annotations"][names.WEIGHTS])
+    return loaded

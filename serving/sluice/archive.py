@@ -36,6 +36,7 @@ def extract_archive(archive: Path, target: Path, max_bytes: int) -> None:
             stream = _Bounded(_decompressed(file), max_bytes)
             with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as tar:
                 _extract_members(tar, target)
+            _read_to_end(stream)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         message = f"the archive is cut off or no tar file ({error}); pack it with: tar -C FOLDER -czf NAME.tar.gz ."
         raise PackageError(Reason.INVALID_PACKAGE, message) from error
@@ -73,6 +74,12 @@ def _extract_members(tar: tarfile.TarFile, target: Path) -> None:
             _extract_file(tar, member, target / path)
 
 
+def _read_to_end(stream: _Bounded) -> None:
+    """tar stops at its end mark; the checksum of a gzip stream comes after it."""
+    while stream.read(MAX_HEADER_READ):
+        pass
+
+
 def _safe_path(member: tarfile.TarInfo) -> Path:
     name = member.name
     check_name(name)
@@ -107,8 +114,9 @@ class _Bounded(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > MAX_HEADER_READ:
             raise PackageError(Reason.UNSAFE_ARCHIVE, "the archive has a header of unreasonable size")
-        self._check(self._stream.tell() + size)
-        return self._stream.read(size)
+        content = self._stream.read(size)
+        self._check(self._stream.tell())
+        return content
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._check(offset)

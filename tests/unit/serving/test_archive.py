@@ -1,0 +1,146 @@
+"""Archives made by an attacker do no harm, and equal packages give equal archives."""
+
+import gzip
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sluice.archive import MAX_MEMBERS, extract_archive, write_archive
+from sluice.digest import package_digest
+from sluice.failures import PackageError, Reason
+
+MIB = 1024**2
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.linkname = link
+    return info
+
+
+def tar_of(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str = "w:gz") -> Path:
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        for info, content in members:
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def refused(archive: Path, target: Path, limit: int = MIB) -> Reason:
+    target.mkdir()
+    with pytest.raises(PackageError) as caught:
+        extract_archive(archive, target, limit)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_an_honest_archive_is_unpacked(mode: str, tmp_path: Path) -> None:
+    archive = tar_of(
+        tmp_path / "a", [(member("./", tarfile.DIRTYPE), b""), (member("./x"), b"1"), (member("d/y"), b"2")], mode
+    )
+    (tmp_path / "out").mkdir()
+    extract_archive(archive, tmp_path / "out", MIB)
+    assert (tmp_path / "out/x").read_bytes() == b"1"
+    assert (tmp_path / "out/d/y").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        member("../evil"),
+        member("a/../../evil"),
+        member("/tmp/evil"),
+        member("a\\..\\evil"),
+        member("a\nb"),
+        member("link", tarfile.SYMTYPE, "/etc"),
+        member("link", tarfile.SYMTYPE, "x"),
+        member("link", tarfile.LNKTYPE, "../../etc/passwd"),
+        member("device", tarfile.CHRTYPE),
+        member("disk", tarfile.BLKTYPE),
+        member("pipe", tarfile.FIFOTYPE),
+    ],
+    ids=lambda info: f"{info.type!r}-{info.name!r}",
+)
+def test_a_member_that_is_no_plain_file_inside_is_refused(evil: tarfile.TarInfo, tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a", [(evil, b"")])
+    assert refused(archive, tmp_path / "out") is Reason.UNSAFE_ARCHIVE
+    assert os.listdir(tmp_path / "out") == []
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [(member("x"), b"1"), (member("./x"), b"2")],
+        [(member("x"), b"1"), (member("x/y"), b"2")],
+        [(member("x/y"), b"1"), (member("x"), b"2")],
+    ],
+)
+def test_a_name_that_comes_twice_is_refused(members: list[tuple[tarfile.TarInfo, bytes]], tmp_path: Path) -> None:
+    assert refused(tar_of(tmp_path / "a", members), tmp_path / "out") is Reason.UNSAFE_ARCHIVE
+
+
+def test_a_bomb_of_one_large_file_stops_at_the_limit(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a", [(member("zeros"), bytes(40 * MIB))])
+    assert archive.stat().st_size < MIB
+    assert refused(archive, tmp_path / "out") is Reason.PACKAGE_TOO_LARGE
+    assert sum(file.stat().st_size for file in (tmp_path / "out").iterdir()) < 20 * MIB
+
+
+def test_a_bomb_of_many_files_stops_at_the_limit(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a", [(member(f"f{i}"), b"") for i in range(MAX_MEMBERS + 1)])
+    assert refused(archive, tmp_path / "out") is Reason.UNSAFE_ARCHIVE
+
+
+def test_a_bomb_inside_a_header_is_not_read_into_memory(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("pax")
+    header.type = tarfile.XHDTYPE
+    header.size = 8 * MIB
+    with gzip.open(tmp_path / "a", "wb") as file:
+        file.write(header.tobuf(tarfile.PAX_FORMAT) + bytes(8 * MIB))
+    assert refused(tmp_path / "a", tmp_path / "out", 64 * MIB) is Reason.UNSAFE_ARCHIVE
+
+
+def test_a_sparse_file_cannot_claim_more_than_it_holds(tmp_path: Path) -> None:
+    sparse = member("sparse")
+    sparse.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(2**40)}
+    with tarfile.open(tmp_path / "a", "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        sparse.size = 512
+        tar.addfile(sparse, io.BytesIO(b"0\n".ljust(512, b"\0")))
+    assert refused(tmp_path / "a", tmp_path / "out") is Reason.UNSAFE_ARCHIVE
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"hello, this is a text file and no archive at all" * 30,
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-4],
+        lambda content: gzip.compress(gzip.decompress(content)[:700]),
+        lambda content: content[:40] + bytes([content[40] ^ 255]) + content[41:],
+    ],
+    ids=["empty", "text", "cut", "cut-at-the-end", "cut-inside", "flipped"],
+)
+def test_a_damaged_archive_is_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a", [(member("x"), os.urandom(5000))])
+    archive.write_bytes(damage(archive.read_bytes()))
+    assert refused(archive, tmp_path / "out") is Reason.INVALID_PACKAGE
+
+
+def test_equal_folders_give_equal_archives_and_the_digest_survives(tmp_path: Path) -> None:
+    for name, order in (("one", ("a", "b")), ("other", ("b", "a"))):
+        (tmp_path / name).mkdir()
+        for file in order:
+            (tmp_path / name / file).write_text(file)
+            os.utime(tmp_path / name / file, (len(name), len(name)))
+        write_archive(tmp_path / name, tmp_path / f"{name}.tar.gz")
+    assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "other.tar.gz").read_bytes()
+    (tmp_path / "out").mkdir()
+    extract_archive(tmp_path / "one.tar.gz", tmp_path / "out", MIB)
+    assert package_digest(tmp_path / "out") == package_digest(tmp_path / "one")

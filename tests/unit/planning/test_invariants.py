@@ -21,7 +21,7 @@ ANALYSIS = {
 
 
 class Rollouts(RuleBasedStateMachine):
-    """Spec changes, pods that come and go, metrics that fail, routers that lag, an operator that dies between writes."""
+    """Specs change, pods come and go, metrics fail, routers lag, the operator dies between writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,20 +49,25 @@ class Rollouts(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.world.now += timedelta(seconds=seconds)
 
+    @property
+    def canary(self) -> str:
+        assert self.world.status.canary
+        return self.world.status.canary.revision
+
     @precondition(lambda self: self.world.status.canary)
     @rule(ready=st.booleans())
     def the_canary_changes(self, ready: bool) -> None:
-        self.world.ready[self.world.status.canary.revision] = ready
+        self.world.ready[self.canary] = ready
 
     @precondition(lambda self: self.world.status.canary)
     @rule()
     def the_canary_breaks(self) -> None:
-        self.world.problems[self.world.status.canary.revision] = Problem("CrashLoop", "exit 1", permanent=True)
+        self.world.problems[self.canary] = Problem("CrashLoop", "exit 1", permanent=True)
 
     @precondition(lambda self: self.world.status.canary)
     @rule(errors=st.sampled_from([0, 50]))
     def measurements(self, errors: int) -> None:
-        self.world.windows = {self.world.status.canary.revision: Window(requests=100, errors=errors)}
+        self.world.windows = {self.canary: Window(requests=100, errors=errors)}
 
     @rule()
     def metrics_fail(self) -> None:

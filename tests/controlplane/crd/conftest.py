@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from localcluster import build, cluster, layout
 from sluice_operator.api import crd
 

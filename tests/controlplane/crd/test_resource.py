@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+
 from sluice_operator.api.crd import REPOSITORY
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.spec import ModelDeploymentSpec

@@ -1,5 +1,7 @@
 """Whole rollouts, pass by pass, in a world without a cluster."""
 
+from typing import Any
+
 import pytest
 
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
@@ -17,7 +19,7 @@ ANALYSIS = {
 }
 
 
-def served(**changes: object) -> World:
+def served(**changes: Any) -> World:
     """A world in which version 1 is stable."""
     world = World(make_spec(**changes)).settle()
     assert world.status.stable is not None

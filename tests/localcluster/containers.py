@@ -19,7 +19,7 @@ OUR_CGROUP = "kubepods"
 def purge() -> None:
     """Remove every container from containerd's records and stop what still runs; images stay.
 
-    containerd's records live in the cache and outlast a cluster: a new one must not meet the pods of the last.
+    containerd's records live in the cache and outlast a cluster: a new one must not meet the last one's pods.
     """
     tasks, containers = listed("tasks"), listed("containers")
     if tasks:

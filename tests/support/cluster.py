@@ -1,0 +1,92 @@
+"""The cluster that everything runs on: the local one, or an existing one with images in its registry."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localcluster import build, images, layout
+from localcluster import cluster as localcluster
+from support.kube import Kube
+
+REPO = Path(__file__).resolve().parents[2]
+CHART = REPO / "charts" / "sluice"
+RELEASE = "sluice"
+SYSTEM = "sluice-system"
+IMAGE_KINDS = ("runtime", "operator", "router")
+HELM_TIMEOUT = 300.0
+
+
+class SetupError(Exception):
+    """The cluster cannot be used as asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is up, and the images it can pull. `local`: its components can be stopped and paused."""
+
+    kube: Kube
+    images: Mapping[str, str]
+    helm: str
+    local: bool
+
+    @property
+    def system(self) -> Kube:
+        """kubectl in the operator's namespace."""
+        return self.kube.within(SYSTEM)
+
+
+def find_cluster(environ: Mapping[str, str] = os.environ) -> Cluster:
+    """The cluster of KUBECONFIG and IMAGE_PREFIX where both are set, else the local one, brought up if needed.
+
+    Raises:
+        SetupError: only IMAGE_PREFIX is set, or a program is missing.
+        localcluster.errors.ClusterError: the local cluster cannot be brought up.
+    """
+    if "IMAGE_PREFIX" not in environ:
+        return local_cluster()
+    if "KUBECONFIG" not in environ:
+        raise SetupError("IMAGE_PREFIX is set: set KUBECONFIG to the cluster that pulls from there, too")
+    return existing_cluster(environ["KUBECONFIG"], environ["IMAGE_PREFIX"], environ.get("IMAGE_TAG", "latest"))
+
+
+def local_cluster() -> Cluster:
+    """The local cluster with images of this working tree."""
+    localcluster.up()
+    names = images.ensure_images(IMAGE_KINDS)
+    programs = build.ensure(("kubectl", "helm"))
+    kube = Kube(str(layout.KUBECONFIG), program=str(programs["kubectl"]))
+    return Cluster(kube, names, str(programs["helm"]), local=True)
+
+
+def existing_cluster(kubeconfig: str, prefix: str, tag: str) -> Cluster:
+    """A cluster that somebody else runs; images are PREFIX/runtime:TAG and so on."""
+    found = {name: shutil.which(name) for name in ("kubectl", "helm")}
+    for name, path in found.items():
+        if path is None:
+            raise SetupError(f"{name} is missing: install it and put it on the PATH")
+    names = {kind: f"{prefix.rstrip('/')}/{kind}:{tag}" for kind in IMAGE_KINDS}
+    kube = Kube(kubeconfig, program=str(found["kubectl"]))
+    return Cluster(kube, names, str(found["helm"]), local=False)
+
+
+def install_chart(cluster: Cluster, values: Mapping[str, Any] | None = None) -> None:
+    """Install or upgrade the chart with the cluster's images and wait until the operator runs."""
+    settings = {f"images.{kind}": name for kind, name in cluster.images.items()} | dict(values or {})
+    flags = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    command = [cluster.helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, "--create-namespace"]
+    done = subprocess.run(
+        [*command, "--wait", "--timeout", "3m", *flags],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HELM_TIMEOUT,
+        env=cluster.kube.environment(),
+    )
+    if done.returncode != 0:
+        raise SetupError(f"helm could not install the chart:\n{done.stderr.strip()}")

@@ -101,7 +101,7 @@ def _decode_tensor(item: dict[str, Any], spec: TensorSpec) -> Tensor:
     tensor = _to_array(data, spec)
     if tensor.size != math.prod(shape):
         raise _invalid(f"input {spec.name!r} has {tensor.size} values, but its shape {shape} needs {math.prod(shape)}")
-    if tensor.ndim > 1 and list(tensor.shape) != shape:
+    if tensor.ndim > 1 and tensor.size and list(tensor.shape) != shape:
         raise _invalid(f"the data of input {spec.name!r} is nested as {list(tensor.shape)}, but its shape is {shape}")
     return tensor.reshape(shape)
 

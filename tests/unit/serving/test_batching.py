@@ -1,0 +1,291 @@
+"""Requests share runs without waiting, and none of them harms another."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from sluice_runtime.batching import INLINE_SECONDS, Batcher, Work
+from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.signature import Tensor
+from unit.serving.fakes import FakeRunner, row, turns
+
+SLOW = INLINE_SECONDS * 1000
+
+
+def batcher_of(runner: FakeRunner, **settings: object) -> Batcher:
+    """A batcher whose clock stands still, so that its idea of fast and slow is the test's alone."""
+    defaults: dict[str, object] = {"max_rows": 64, "max_queue": 100, "clock": lambda: 0.0}
+    return Batcher(runner, **{**defaults, **settings})  # type: ignore[arg-type]
+
+
+def slow_batcher_of(runner: FakeRunner, **settings: object) -> Batcher:
+    ticks = iter(range(10**6))
+    return batcher_of(runner, typical_seconds=SLOW, clock=lambda: next(ticks) * SLOW, **settings)
+
+
+def work_of(x: Tensor, outputs: tuple[str, ...] = ("y",), key: object = None) -> Work:
+    future: asyncio.Future[list[Tensor]] = asyncio.get_running_loop().create_future()
+    return Work({"x": x}, outputs, len(x), (outputs, key or x.shape[1:]), future)
+
+
+def submit(batcher: Batcher, *works: Work) -> None:
+    for work in works:
+        batcher.submit(work)
+
+
+async def kind_of(work: Work) -> Kind:
+    with pytest.raises(RequestError) as caught:
+        await work.future
+    return caught.value.kind
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+class Gate:
+    """Holds a runner inside its run until the test opens it."""
+
+    def __init__(self, runner: FakeRunner) -> None:
+        self.entered = threading.Event()
+        self.open = threading.Event()
+        runner.before = self.hold
+
+    def hold(self) -> None:
+        self.entered.set()
+        assert self.open.wait(20)
+
+
+async def test_what_arrives_in_one_turn_runs_together_and_each_gets_its_own_rows() -> None:
+    runner = FakeRunner()
+    batcher = batcher_of(runner)
+    works = [work_of(row(i, i)) for i in range(5)] + [work_of(np.full((3, 2), 9, np.float32))]
+    submit(batcher, *works)
+    results = [(await work.future)[0] for work in works]
+    assert runner.runs == [8]
+    assert [result.tolist() for result in results[:5]] == [[[2.0 * i, 2.0 * i]] for i in range(5)]
+    assert results[5].tolist() == [[18, 18]] * 3
+
+
+async def test_a_lone_request_waits_for_nothing() -> None:
+    runner = FakeRunner()
+    work = work_of(row(1))
+    submit(batcher_of(runner), work)
+    await turns(2)
+    assert work.future.done()
+
+
+async def test_a_run_never_holds_more_rows_than_allowed() -> None:
+    runner = FakeRunner()
+    works = [work_of(row(i)) for i in range(10)]
+    submit(batcher_of(runner, max_rows=4), *works)
+    await asyncio.gather(*(work.future for work in works))
+    assert runner.runs == [4, 4, 2]
+
+
+async def test_a_request_larger_than_a_batch_runs_alone() -> None:
+    runner = FakeRunner()
+    works = [work_of(row(1)), work_of(np.zeros((10, 1), np.float32)), work_of(row(2))]
+    submit(batcher_of(runner, max_rows=4), *works)
+    await asyncio.gather(*(work.future for work in works))
+    assert sorted(runner.runs) == [2, 10]
+
+
+async def test_different_shapes_and_outputs_do_not_share_a_run() -> None:
+    runner = FakeRunner()
+    works = [work_of(row(1)), work_of(row(1, 2)), work_of(row(3)), work_of(row(4), outputs=("y", "z"))]
+    submit(batcher_of(runner), *works)
+    results = [await work.future for work in works]
+    assert runner.runs == [2, 1, 1]
+    assert [len(result) for result in results] == [1, 1, 1, 2]
+
+
+async def test_only_the_guilty_member_of_a_batch_fails() -> None:
+    runner = FakeRunner(guilty=3)
+    works = [work_of(row(i)) for i in range(6)]
+    submit(batcher_of(runner), *works)
+    assert await kind_of(works[3]) is Kind.FAILED
+    others = [(await works[i].future)[0].item() for i in (0, 1, 2, 4, 5)]
+    assert others == [0, 2, 4, 8, 10]
+
+
+async def test_only_the_guilty_member_of_a_batch_fails_on_the_thread_too() -> None:
+    runner = FakeRunner(guilty=3)
+    works = [work_of(row(i)) for i in range(6)]
+    submit(slow_batcher_of(runner), *works)
+    assert await kind_of(works[3]) is Kind.FAILED
+    assert (await works[5].future)[0].item() == 10
+
+
+async def test_the_callers_message_is_one_line() -> None:
+    work = work_of(row(3))
+    submit(batcher_of(FakeRunner(guilty=3)), work)
+    with pytest.raises(RequestError, match=r"^the model failed: the guilty row$"):
+        await work.future
+
+
+async def test_a_graph_that_mixes_rows_is_found_out_and_batching_goes_off() -> None:
+    class Mean(FakeRunner):
+        def run(self, outputs: list[str], inputs: dict[str, Tensor]) -> list[Tensor]:  # type: ignore[override]
+            super().run(outputs, inputs)
+            return [inputs["x"].mean(axis=0, keepdims=True)]
+
+    runner = Mean()
+    batcher = batcher_of(runner)
+    for _ in range(2):
+        works = [work_of(row(i)) for i in range(3)]
+        submit(batcher, *works)
+        assert [(await work.future)[0].item() for work in works] == [0, 1, 2]
+    assert runner.runs == [3, 1, 1, 1, 1, 1, 1]
+
+
+async def test_a_scalar_output_cannot_be_shared() -> None:
+    class Total(FakeRunner):
+        def run(self, outputs: list[str], inputs: dict[str, Tensor]) -> list[Tensor]:  # type: ignore[override]
+            return [np.asarray(inputs["x"].sum())]
+
+    works = [work_of(row(i)) for i in range(3)]
+    submit(batcher_of(Total()), *works)
+    assert [(await work.future)[0].item() for work in works] == [0, 1, 2]
+
+
+async def test_short_runs_stay_on_the_loop_and_long_ones_leave_it() -> None:
+    for batcher_maker, name in ((batcher_of, "MainThread"), (slow_batcher_of, "run_0")):
+        runner = FakeRunner()
+        work = work_of(row(1))
+        submit(batcher_maker(runner), work)
+        await work.future
+        assert runner.threads == {name}
+
+
+async def test_requests_gather_while_a_long_run_is_busy() -> None:
+    runner = FakeRunner()
+    gate = Gate(runner)
+    batcher = slow_batcher_of(runner)
+    first = work_of(row(0))
+    submit(batcher, first)
+    await until(gate.entered.is_set)
+    others = [work_of(row(i)) for i in range(1, 8)]
+    submit(batcher, *others)
+    await turns()
+    assert not first.future.done()
+    gate.open.set()
+    await asyncio.gather(first.future, *(work.future for work in others))
+    assert runner.runs == [1, 7]
+
+
+async def test_a_model_that_becomes_fast_comes_back_to_the_loop() -> None:
+    runner = FakeRunner()
+    batcher = batcher_of(runner, typical_seconds=SLOW)
+    for _ in range(60):
+        work = work_of(row(1))
+        submit(batcher, work)
+        await work.future
+    assert batcher.inline
+    assert runner.threads == {"run_0", "MainThread"}
+
+
+async def test_abandoned_work_is_dropped_before_it_runs() -> None:
+    runner = FakeRunner()
+    gate = Gate(runner)
+    batcher = slow_batcher_of(runner)
+    works = [work_of(row(i)) for i in range(3)]
+    submit(batcher, works[0])
+    await until(gate.entered.is_set)
+    submit(batcher, *works[1:])
+    batcher.drop(works[1], RequestError(Kind.ABANDONED, "gone"))
+    gate.open.set()
+    await works[2].future
+    assert await kind_of(works[1]) is Kind.ABANDONED
+    assert runner.runs == [1, 1]
+
+
+async def test_cancelled_work_is_dropped_and_its_place_in_the_queue_is_free_again() -> None:
+    runner = FakeRunner()
+    works = [work_of(row(i)) for i in range(3)]
+    batcher = batcher_of(runner)
+    submit(batcher, *works)
+    works[1].future.cancel()
+    await works[2].future
+    assert runner.runs == [2]
+
+
+async def test_leaving_while_the_run_is_on_harms_nobody() -> None:
+    runner = FakeRunner()
+    gate = Gate(runner)
+    batcher = slow_batcher_of(runner)
+    works = [work_of(row(i)) for i in range(2)]
+    submit(batcher, *works)
+    await until(gate.entered.is_set)
+    batcher.drop(works[0], RequestError(Kind.ABANDONED, "gone"))
+    gate.open.set()
+    assert (await works[1].future)[0].item() == 2
+    assert await kind_of(works[0]) is Kind.ABANDONED
+
+
+async def test_a_full_queue_refuses_at_once_and_recovers() -> None:
+    runner = FakeRunner()
+    gate = Gate(runner)
+    batcher = slow_batcher_of(runner, max_queue=2)
+    first = work_of(row(0))
+    submit(batcher, first)
+    await until(gate.entered.is_set)
+    waiting = [work_of(row(i)) for i in (1, 2)]
+    submit(batcher, *waiting)
+    assert batcher.full
+    with pytest.raises(RequestError) as caught:
+        batcher.submit(work_of(row(3)))
+    assert caught.value.kind is Kind.OVERLOADED
+    gate.open.set()
+    await asyncio.gather(first.future, *(work.future for work in waiting))
+    assert not batcher.full
+
+
+async def test_a_deadline_passes_for_waiting_and_running_work_alike() -> None:
+    runner = FakeRunner()
+    gate = Gate(runner)
+    batcher = slow_batcher_of(runner, deadline=0.05)
+    running = work_of(row(0))
+    submit(batcher, running)
+    await until(gate.entered.is_set)
+    waiting = work_of(row(1))
+    submit(batcher, waiting)
+    assert await kind_of(running) is Kind.DEADLINE
+    assert await kind_of(waiting) is Kind.DEADLINE
+    gate.open.set()
+    late = work_of(row(2))
+    submit(batcher, late)
+    await late.future
+    assert runner.runs == [1, 1]
+
+
+async def test_a_delay_lets_requests_gather_and_a_full_batch_does_not_wait() -> None:
+    runner = FakeRunner()
+    batcher = batcher_of(runner, max_rows=3, max_delay=3600.0)
+    works = [work_of(row(i)) for i in range(2)]
+    submit(batcher, *works)
+    await turns()
+    assert runner.runs == []
+    submit(batcher, work_of(row(2)))
+    await asyncio.gather(*(work.future for work in works))
+    assert runner.runs == [3]
+
+
+async def test_a_short_delay_ends() -> None:
+    runner = FakeRunner()
+    work = work_of(row(1))
+    submit(batcher_of(runner, max_delay=0.01), work)
+    await work.future
+    assert runner.runs == [1]
+
+
+async def test_every_run_is_observed_with_its_rows() -> None:
+    seen: list[int] = []
+    works = [work_of(row(i)) for i in range(3)]
+    submit(batcher_of(FakeRunner(), observe=lambda rows, seconds: seen.append(rows)), *works)
+    await works[0].future
+    assert seen == [3]

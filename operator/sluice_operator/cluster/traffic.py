@@ -16,6 +16,7 @@ from yarl import URL
 from sluice_operator.cluster import prometheus_text, router_stats
 from sluice_operator.cluster.increments import Increments
 from sluice_operator.planning.observed import RouterPod, Window
+from sluice_operator.routing.envoy_bootstrap import UPTIME_LAG_SECONDS
 from sluice_operator.routing.envoy_layout import READ_ONLY_PORT, RUNTIME_PORT
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ class TrafficObserver:
         measured = self._measured.setdefault(key, _Measured(Increments(now), Increments(now)))
         _add_routers(measured.answers, router_ips, routers, now)
         _add_runtimes(measured.latency, pods, runtimes)
+        if first_look:
+            self.open_window(key)
         if first_look or not complete:
             return None
         silent = {revision for (revision, _), stats in zip(pods, runtimes, strict=True) if stats is None}
@@ -118,7 +121,7 @@ def _add_routers(
 ) -> None:
     for ip, stats in zip(ips, found, strict=True):
         if stats is not None:
-            answers.add(ip, stats.answers(), started_at=now - stats.uptime)
+            answers.add(ip, stats.answers(), started_at=now - stats.uptime - UPTIME_LAG_SECONDS)
 
 
 def _add_runtimes(

@@ -14,6 +14,8 @@ class Traffic:
 
     `weights` is percent by revision: 100 in sum, or empty while nothing is ready. `revisions` is every revision the
     router should know the members of: a canary before its first weight and one that drains as well as the weighted.
+    A revision has to be known to every router, with members, before it gets a weight: routers may see a weight a
+    moment before the members that come with it, and that moment costs requests.
     Raises ValueError where the two do not fit.
     """
 

@@ -14,6 +14,9 @@ _KEPT_STATS = (
 )
 """Envoy keeps hundreds of counters for each cluster; these are the ones that someone reads."""
 
+UPTIME_LAG_SECONDS = 1
+"""How old `server.uptime` may be: Envoy refreshes it with each flush of its stats, every 5 s by default."""
+
 
 def bootstrap(layout: Layout) -> Json:
     """Admin on loopback, everything that changes from files, and the read-only listener."""
@@ -28,6 +31,7 @@ def bootstrap(layout: Layout) -> Json:
             "listeners": [read_only_listener(layout)],
             "clusters": [loopback_cluster(ADMIN_CLUSTER, layout.admin_port)],
         },
+        "stats_flush_interval": f"{UPTIME_LAG_SECONDS}s",
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [_regex(kept) for kept in _KEPT_STATS]}}},
     }
 

@@ -61,7 +61,7 @@ def _connection_manager(name: str) -> Json:
         "stat_prefix": name,
         "codec_type": "AUTO",
         "use_remote_address": True,
-        "internal_address_config": {"unix_sockets": False},
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",

@@ -1,0 +1,200 @@
+"""A real Envoy and small upstreams on loopback, steered the way a pod's is: by a folder the kubelet would swap."""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from sluice_operator.cluster.traffic import TrafficObserver
+from sluice_operator.planning.observed import RouterPod
+from sluice_operator.routing import envoy_config
+from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.envoy_layout import Address, Layout
+
+ENVOY = Path(sys.executable).parent / "envoy"
+V1, V2 = "0123456789", "abcdef0123"
+PATIENCE = 30.0
+"""Seconds until something that should happen within one or two is given up."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def traffic(weights: Mapping[str, int], *revisions: str) -> Traffic:
+    """Traffic of the model `m`; the known revisions are the weighted ones unless named."""
+    return Traffic("shop", "m", weights, revisions or tuple(weights))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def eventually(happens: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait for something that needs no more than a moment; fails with `what` when it does not come."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while not await happens():
+        assert asyncio.get_running_loop().time() < deadline, f"waited in vain for {what}"
+        await asyncio.sleep(0.05)
+
+
+@dataclass
+class Upstream:
+    """One model pod: answers every request by `handler`, counts them, and says its name."""
+
+    status: int = 200
+    handler: Handler | None = None
+    requests: int = 0
+    bytes: int = 0
+    port: int = 0
+    _runner: web.AppRunner | None = None
+
+    async def start(self) -> Address:
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, keepalive_timeout=75)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        return "127.0.0.1", self.port
+
+    async def stop(self) -> None:
+        assert self._runner
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        if self.handler:
+            return await self.handler(request)
+        self.bytes += len(await request.read())
+        return web.json_response({"path": request.path}, status=self.status)
+
+
+@dataclass
+class Router:
+    """An Envoy process and its folder."""
+
+    folder: Path
+    members: dict[str, tuple[Address, ...]]
+    http: aiohttp.ClientSession
+    layout: Layout = field(init=False)
+    process: asyncio.subprocess.Process | None = None
+    _generation: int = 0
+
+    def __post_init__(self) -> None:
+        self.layout = Layout(
+            endpoint_port=free_port(),
+            admin_port=free_port(),
+            read_only_port=free_port(),
+            config_dir=str(self.folder),
+            members=lambda _, revision: self.members[revision],
+        )
+
+    def url(self, path: str = "/v2/models/m") -> str:
+        return f"http://127.0.0.1:{self.layout.endpoint_port}{path}"
+
+    def read_only_url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.layout.read_only_port}{path}"
+
+    def write(self, wanted: Traffic) -> str:
+        """Swap the folder's content as the kubelet does, and say the version it now holds."""
+        self._generation += 1
+        data = self.folder / f"..{self._generation}"
+        data.mkdir()
+        for name, text in envoy_config.files(wanted, self.layout).items():
+            (data / name).write_text(text)
+            if not (self.folder / name).is_symlink():
+                (self.folder / name).symlink_to(f"..data/{name}")
+        temporary = self.folder / "..data_tmp"
+        temporary.symlink_to(data.name)
+        os.replace(temporary, self.folder / "..data")
+        shutil.rmtree(self.folder / f"..{self._generation - 1}", ignore_errors=True)
+        return envoy_config.version(wanted, self.layout)
+
+    async def apply(self, wanted: Traffic) -> None:
+        """Write and wait until this router reports it, with members of every revision that has some."""
+        version = self.write(wanted)
+
+        async def applied() -> bool:
+            seen = await self.observe(wanted.revisions)
+            members = all(seen.healthy.get(name, 0) > 0 for name in wanted.revisions if self.members[name])
+            return seen.config_version == version and members
+
+        await eventually(applied, f"version {version}")
+
+    async def observe(self, revisions: tuple[str, ...] = ()) -> RouterPod:
+        (seen,) = await self.observer().routers([("router", "127.0.0.1", True)], revisions)
+        return seen
+
+    def observer(self) -> TrafficObserver:
+        return TrafficObserver(self.http, router_port=self.layout.read_only_port)
+
+    async def stats(self) -> dict[str, str]:
+        async with self.http.get(self.read_only_url("/stats")) as response:
+            lines = (await response.text()).splitlines()
+        return dict(line.split(": ", 1) for line in lines)
+
+    async def start(self) -> None:
+        bootstrap = str(self.folder / "bootstrap.yaml")
+        arguments = ("-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
+        self.process = await asyncio.create_subprocess_exec(ENVOY, *arguments)
+
+        async def ready() -> bool:
+            try:
+                async with self.http.get(self.read_only_url("/ready")) as response:
+                    return response.status == 200
+            except aiohttp.ClientConnectionError:
+                return False
+
+        await eventually(ready, "a ready Envoy")
+
+    async def stop(self) -> None:
+        if self.process and self.process.returncode is None:
+            self.process.terminate()
+            await self.process.wait()
+
+
+class Bench:
+    """Starts upstreams and one router, and takes them down."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack, http: aiohttp.ClientSession) -> None:
+        self._folder = folder
+        self._stack = stack
+        self.http = http
+
+    async def upstream(self, **settings: Any) -> Upstream:
+        upstream = Upstream(**settings)
+        await upstream.start()
+        self._stack.push_async_callback(upstream.stop)
+        return upstream
+
+    async def router(self, wanted: Traffic, members: Mapping[str, tuple[Upstream | Address, ...]]) -> Router:
+        router = Router(self._folder, {name: _addresses(found) for name, found in members.items()}, self.http)
+        router.write(wanted)
+        await router.start()
+        self._stack.push_async_callback(router.stop)
+        await router.observe()
+        return router
+
+
+def _addresses(members: tuple[Upstream | Address, ...]) -> tuple[Address, ...]:
+    return tuple(("127.0.0.1", found.port) if isinstance(found, Upstream) else found for found in members)
+
+
+@asynccontextmanager
+async def bench(folder: Path) -> AsyncIterator[Bench]:
+    """Everything started through the bench ends with it, the router first."""
+    async with AsyncExitStack() as stack:
+        connector = aiohttp.TCPConnector(limit=0)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        yield Bench(folder, stack, http)

@@ -1,0 +1,125 @@
+"""Starts the runtime's real processes and talks to them."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from onnx import ModelProto
+
+from sluice.config import RuntimeConfig
+from sluice.failures import Failure, Resolved, parse_termination
+from sluice.package import write_package
+
+SERVING = Path(__file__).resolve().parents[2] / "serving"
+PATIENCE = 60.0
+"""Seconds until a test gives up on a process; never a claim about its speed."""
+
+
+def package_of(model: ModelProto, folder: Path, name: str = "shop", version: str = "3") -> Path:
+    """Write a package folder for a graph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+    write_package(folder / "m.onnx", name, version, folder / "package")
+    return folder / "package"
+
+
+def config_for(package: Path, **changes: Any) -> RuntimeConfig:
+    """Settings of a runtime that serves a local package folder."""
+    settings = {
+        "name": "shop",
+        "uri": f"file://{package}",
+        "package_dir": str(package),
+        "host": "127.0.0.1",
+        "port": free_port(),
+        "termination_log": str(package.parent / "termination-log"),
+        "drain_seconds": 5,
+    }
+    return RuntimeConfig.model_validate({**settings, **changes})
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start(module: str, config: RuntimeConfig) -> subprocess.Popen[bytes]:
+    """Start one of the runtime's modules with the environment of a model pod."""
+    # Without the user's proxies; HOME as in a pod with a read-only root.
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(SERVING),
+        "SLUICE_CONFIG": config.to_env_value(),
+        "HOME": "/nonexistent",
+    }
+    return subprocess.Popen([sys.executable, "-m", module], env=environ, stderr=subprocess.PIPE)
+
+
+def run(module: str, config: RuntimeConfig) -> tuple[int, Failure | Resolved | None]:
+    """Run a module to its end: exit code and last word."""
+    Path(config.termination_log).unlink(missing_ok=True)
+    process = start(module, config)
+    process.communicate(timeout=PATIENCE)
+    log = Path(config.termination_log)
+    return process.returncode, parse_termination(log.read_text()) if log.exists() else None
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+class Running:
+    """A runtime that serves."""
+
+    def __init__(self, process: subprocess.Popen[bytes], config: RuntimeConfig) -> None:
+        self.process = process
+        self.config = config
+        self.url = f"http://127.0.0.1:{config.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+
+    def infer(self, *inputs: dict[str, Any], model: str = "shop", **more: Any) -> httpx.Response:
+        """Send an inference request with these inputs."""
+        return self.client.post(f"/v2/models/{model}/infer", json={"inputs": list(inputs), **more})
+
+    def metrics(self) -> dict[str, float]:
+        """All of the runtime's samples by name and labels."""
+        lines = self.client.get("/metrics").text.splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if line.startswith("sluice_"))
+        return {name: float(value) for name, value in samples}
+
+    def ready(self) -> bool:
+        """True when the readiness probe is answered with 200."""
+        assert self.process.poll() is None, "the runtime ended"
+        try:
+            return self.client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextlib.contextmanager
+def serving(config: RuntimeConfig) -> Iterator[Running]:
+    """A runtime that is ready, and gone afterwards."""
+    process = start("sluice_runtime", config)
+    running = Running(process, config)
+    try:
+        eventually(running.ready)
+        yield running
+    finally:
+        running.client.close()
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=PATIENCE)

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from controlplane.crd.definition import try_apply
+from support.kube import Kube
+
 GOOD_URI = "https://models.example/store-revenue-1.tar.gz"
 
 
@@ -140,22 +143,22 @@ TABLE = (
 
 
 @pytest.mark.parametrize("refused", TABLE, ids=[row.case for row in TABLE])
-def test_bad_input_is_refused_with_the_field_and_the_reason(kubectl, refused):
-    answer = kubectl.try_apply(refused.manifest())
+def test_bad_input_is_refused_with_the_field_and_the_reason(kube: Kube, refused: Refused) -> None:
+    answer = try_apply(kube, refused.manifest())
     assert not answer.accepted
     assert [text for text in refused.told if text not in answer.text] == [], answer.text
 
 
-def test_the_same_manifest_without_the_mistakes_is_accepted(kubectl):
-    answer = kubectl.try_apply(Refused("none", ()).manifest())
+def test_the_same_manifest_without_the_mistakes_is_accepted(kube: Kube) -> None:
+    answer = try_apply(kube, Refused("none", ()).manifest())
     assert answer.accepted, answer.text
 
 
-def test_a_name_of_the_longest_length_is_accepted(kubectl):
-    answer = kubectl.try_apply(Refused("none", (), name="a" * 40).manifest())
+def test_a_name_of_the_longest_length_is_accepted(kube: Kube) -> None:
+    answer = try_apply(kube, Refused("none", (), name="a" * 40).manifest())
     assert answer.accepted, answer.text
 
 
-def test_one_answer_names_several_mistakes(kubectl):
-    answer = kubectl.try_apply(manifest({"model": {"uri": "ftp://x/y", "digest": "1"}, **steps(500)}))
+def test_one_answer_names_several_mistakes(kube: Kube) -> None:
+    answer = try_apply(kube, manifest({"model": {"uri": "ftp://x/y", "digest": "1"}, **steps(500)}))
     assert all(path in answer.text for path in ("spec.model.uri", "spec.model.digest", "steps[0].weight")), answer.text

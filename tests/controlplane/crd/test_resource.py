@@ -2,19 +2,23 @@
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from controlplane.crd.definition import apply, try_apply
 from sluice_operator.api.crd import REPOSITORY
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.spec import ModelDeploymentSpec
+from support.kube import Kube, KubectlError
 
 SAMPLES = sorted((REPOSITORY / "manifests" / "samples").glob("*.yaml"))
 URI = "https://models.example/store-revenue-1.tar.gz"
 
 
-def minimal(name, **spec):
+def minimal(name: str, **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": "sluice.dev/v1alpha1",
         "kind": "ModelDeployment",
@@ -23,27 +27,27 @@ def minimal(name, **spec):
     }
 
 
-def scale_of(kubectl, name):
-    path = f"/apis/sluice.dev/v1alpha1/namespaces/{kubectl.namespace}/modeldeployments/{name}/scale"
-    return json.loads(kubectl.must("get", f"--raw={path}"))
+def scale_of(kube: Kube, name: str) -> Any:
+    path = f"/apis/sluice.dev/v1alpha1/namespaces/{kube.namespace}/modeldeployments/{name}/scale"
+    return json.loads(kube.run("get", f"--raw={path}"))
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=[path.stem for path in SAMPLES])
-def test_every_sample_is_accepted_under_strict_validation(kubectl, sample):
-    answer = kubectl.try_apply(sample.read_text())
+def test_every_sample_is_accepted_under_strict_validation(kube: Kube, sample: Path) -> None:
+    answer = try_apply(kube, sample.read_text())
     assert answer.accepted, answer.text
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=[path.stem for path in SAMPLES])
-def test_every_sample_shows_a_model_deployment_and_explains_itself(sample):
+def test_every_sample_shows_a_model_deployment_and_explains_itself(sample: Path) -> None:
     text = sample.read_text()
     assert "ModelDeployment" in [document["kind"] for document in yaml.safe_load_all(text)]
     assert text.startswith("# ")
 
 
-def test_the_server_and_the_operator_fill_in_the_same_defaults(kubectl):
-    kubectl.apply(minimal("defaults"))
-    stored = kubectl.get("mdep", "defaults")["spec"]
+def test_the_server_and_the_operator_fill_in_the_same_defaults(kube: Kube) -> None:
+    apply(kube, minimal("defaults"))
+    stored = kube.get("mdep", "defaults")["spec"]
     assert stored == ModelDeploymentSpec.model_validate({"model": {"uri": URI}}).to_json() | {
         "runtime": {key: value for key, value in stored["runtime"].items() if key != "podTemplate"},
         "rollout": {key: value for key, value in stored["rollout"].items() if key != "steps"},
@@ -51,54 +55,53 @@ def test_the_server_and_the_operator_fill_in_the_same_defaults(kubectl):
     assert ModelDeploymentSpec.model_validate(stored) == ModelDeploymentSpec.model_validate({"model": {"uri": URI}})
 
 
-def test_a_number_as_a_quantity_reaches_the_operator_as_text(kubectl):
-    kubectl.apply(minimal("numbers", runtime={"resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}}}))
-    parsed = ModelDeployment.parse(kubectl.get("mdep", "numbers"))
+def test_a_number_as_a_quantity_reaches_the_operator_as_text(kube: Kube) -> None:
+    apply(kube, minimal("numbers", runtime={"resources": {"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}}}))
+    parsed = ModelDeployment.parse(kube.get("mdep", "numbers"))
     assert parsed.spec.runtime.resources.requests == {"cpu": "1"}
 
 
-def test_fields_of_the_pod_template_that_the_definition_does_not_know_are_kept(kubectl):
+def test_fields_of_the_pod_template_that_the_definition_does_not_know_are_kept(kube: Kube) -> None:
     template = {"spec": {"tolerations": [{"key": "gpu", "operator": "Exists"}], "anything": {"new": [1, 2]}}}
-    kubectl.apply(minimal("template", runtime={"podTemplate": template}))
-    assert kubectl.get("mdep", "template")["spec"]["runtime"]["podTemplate"] == template
+    apply(kube, minimal("template", runtime={"podTemplate": template}))
+    assert kube.get("mdep", "template")["spec"]["runtime"]["podTemplate"] == template
 
 
-def test_applying_the_same_manifest_twice_changes_nothing(kubectl):
-    kubectl.apply(minimal("twice"))
-    before = kubectl.get("mdep", "twice")["metadata"]["resourceVersion"]
-    kubectl.apply(minimal("twice"))
-    assert kubectl.get("mdep", "twice")["metadata"]["resourceVersion"] == before
+def test_applying_the_same_manifest_twice_changes_nothing(kube: Kube) -> None:
+    apply(kube, minimal("twice"))
+    before = kube.get("mdep", "twice")["metadata"]["resourceVersion"]
+    apply(kube, minimal("twice"))
+    assert kube.get("mdep", "twice")["metadata"]["resourceVersion"] == before
 
 
-def test_scale_sets_the_fixed_number_of_pods(kubectl):
-    kubectl.apply(minimal("scaled"))
-    kubectl.must("scale", "mdep/scaled", "--replicas=3")
-    assert kubectl.get("mdep", "scaled")["spec"]["scaling"]["replicas"] == 3
-    assert scale_of(kubectl, "scaled")["spec"]["replicas"] == 3
+def test_scale_sets_the_fixed_number_of_pods(kube: Kube) -> None:
+    apply(kube, minimal("scaled"))
+    kube.run("scale", "mdep/scaled", "--replicas=3")
+    assert kube.get("mdep", "scaled")["spec"]["scaling"]["replicas"] == 3
+    assert scale_of(kube, "scaled")["spec"]["replicas"] == 3
 
 
-def test_scale_is_refused_where_an_autoscaler_owns_the_number(kubectl):
-    kubectl.apply(minimal("autoscaled", scaling={"maxReplicas": 4}))
-    answer = kubectl.ask("scale", "mdep/autoscaled", "--replicas=3")
-    assert not answer.accepted
-    assert "set one of them" in answer.text
+def test_scale_is_refused_where_an_autoscaler_owns_the_number(kube: Kube) -> None:
+    apply(kube, minimal("autoscaled", scaling={"maxReplicas": 4}))
+    with pytest.raises(KubectlError, match="set one of them"):
+        kube.run("scale", "mdep/autoscaled", "--replicas=3")
 
 
-def test_scale_shows_replicas_and_selector_of_the_status(kubectl):
-    kubectl.apply(minimal("selected", scaling={"replicas": 2}))
+def test_scale_shows_replicas_and_selector_of_the_status(kube: Kube) -> None:
+    apply(kube, minimal("selected", scaling={"replicas": 2}))
     status = {"status": {"replicas": 2, "selector": "sluice.dev/deployment=selected"}}
-    kubectl.must("patch", "mdep/selected", "--subresource=status", "--type=merge", f"--patch={json.dumps(status)}")
-    assert scale_of(kubectl, "selected")["status"] == {"replicas": 2, "selector": "sluice.dev/deployment=selected"}
+    kube.run("patch", "mdep/selected", "--subresource=status", "--type=merge", f"--patch={json.dumps(status)}")
+    assert scale_of(kube, "selected")["status"] == {"replicas": 2, "selector": "sluice.dev/deployment=selected"}
 
 
-def test_a_status_is_not_changed_through_the_resource_itself(kubectl):
-    kubectl.apply(minimal("guarded"))
-    kubectl.must("patch", "mdep/guarded", "--type=merge", '--patch={"status":{"reason":"Forged"}}')
-    assert "status" not in kubectl.get("mdep", "guarded")
+def test_a_status_is_not_changed_through_the_resource_itself(kube: Kube) -> None:
+    apply(kube, minimal("guarded"))
+    kube.run("patch", "mdep/guarded", "--type=merge", '--patch={"status":{"reason":"Forged"}}')
+    assert "status" not in kube.get("mdep", "guarded")
 
 
-def test_the_table_shows_what_a_person_looks_for(kubectl):
-    kubectl.apply(minimal("table"))
+def test_the_table_shows_what_a_person_looks_for(kube: Kube) -> None:
+    apply(kube, minimal("table"))
     status = {
         "conditions": [
             {"type": "Ready", "status": "True", "reason": "Serving", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -110,10 +113,8 @@ def test_the_table_shows_what_a_person_looks_for(kubectl):
         "replicas": 4,
         "reason": "RolloutStepping",
     }
-    kubectl.must(
-        "patch", "mdep/table", "--subresource=status", "--type=merge", f"--patch={json.dumps({'status': status})}"
-    )
-    header, row = kubectl.must("get", "mdep", "table").splitlines()
+    kube.run("patch", "mdep/table", "--subresource=status", "--type=merge", f"--patch={json.dumps({'status': status})}")
+    header, row = kube.run("get", "mdep", "table").splitlines()
     columns = dict(zip(header.split(), row.split(), strict=True))
     assert columns.pop("AGE")
     assert columns == {
@@ -128,18 +129,18 @@ def test_the_table_shows_what_a_person_looks_for(kubectl):
     }
 
 
-def test_the_category_lists_model_deployments(kubectl):
-    kubectl.apply(minimal("category"))
-    assert "category" in kubectl.must("get", "sluice")
+def test_the_category_lists_model_deployments(kube: Kube) -> None:
+    apply(kube, minimal("category"))
+    assert "category" in kube.run("get", "sluice")
 
 
-def test_explain_teaches_how_a_rollout_goes(kubectl):
-    text = " ".join(kubectl.must("explain", "mdep.spec.rollout").split())
+def test_explain_teaches_how_a_rollout_goes(kube: Kube) -> None:
+    text = " ".join(kube.run("explain", "mdep.spec.rollout").split())
     assert "walks through `steps`" in text
     assert "all traffic returns to the stable version" in text
 
 
-def test_explain_lists_every_field_of_the_rollout(kubectl):
-    text = kubectl.must("explain", "mdep.spec.rollout", "--recursive")
+def test_explain_lists_every_field_of_the_rollout(kube: Kube) -> None:
+    text = kube.run("explain", "mdep.spec.rollout", "--recursive")
     fields = set(re.findall(r"^\s+(\w+)\t<", text, re.MULTILINE))
     assert {"steps", "weight", "hold", "analysis", "checks", "metric", "maxTimesStable", "readyDeadline"} <= fields

@@ -93,3 +93,14 @@ def install_chart(cluster: Cluster, values: Mapping[str, Any] | None = None) -> 
     )
     if done.returncode != 0:
         raise SetupError(f"helm could not install the chart:\n{done.stderr.strip()}")
+
+
+def image_values(names: Mapping[str, str]) -> dict[str, str]:
+    """The chart's values for full image names of the form REGISTRY/REPOSITORY:TAG."""
+    values = {}
+    for kind, name in names.items():
+        path, _, tag = name.rpartition(":")
+        registry, _, repository = path.partition("/")
+        values |= {f"images.{kind}.registry": registry, f"images.{kind}.repository": repository}
+        values[f"images.{kind}.tag"] = tag
+    return values

@@ -190,7 +190,7 @@ class Watch:
             alarm = threading.Timer(seconds, process.kill)
             alarm.start()
             try:
-                yield from json_objects(process.stdout or ())
+                yield from complete_events(process.stdout or ())
             finally:
                 alarm.cancel()
 
@@ -204,14 +204,11 @@ def apply_event(seen: dict[str, Object], event: Object) -> None:
         seen[found["metadata"]["name"]] = found
 
 
-def json_objects(lines: Iterable[str]) -> Iterator[Object]:
-    """Indented JSON objects, one after the other, as kubectl prints them."""
-    gathered: list[str] = []
+def complete_events(lines: Iterable[str]) -> Iterator[Object]:
+    """Watch events, one a line; one that was cut off with its connection comes again with the next."""
     for line in lines:
-        gathered.append(line)
-        if line.rstrip("\n") == "}":
-            yield json.loads("".join(gathered))
-            gathered = []
+        if line.endswith("\n"):
+            yield json.loads(line)
 
 
 def summary(objects: Objects) -> str:

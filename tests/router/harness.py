@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from router.dns import Dns
 from sluice_operator.cluster.traffic import TrafficObserver
 from sluice_operator.planning.observed import RouterPod
 from sluice_operator.routing import envoy_config
@@ -55,6 +56,7 @@ class Upstream:
     handler: Handler | None = None
     requests: int = 0
     bytes: int = 0
+    host: str = "127.0.0.1"
     port: int = 0
     _runner: web.AppRunner | None = None
 
@@ -63,10 +65,10 @@ class Upstream:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, keepalive_timeout=75)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        return "127.0.0.1", self.port
+        return self.host, self.port
 
     async def stop(self) -> None:
         assert self._runner
@@ -87,6 +89,7 @@ class Router:
     folder: Path
     members: dict[str, tuple[Address, ...]]
     http: aiohttp.ClientSession
+    resolvers: tuple[Address, ...] = ()
     layout: Layout = field(init=False)
     process: asyncio.subprocess.Process | None = None
     _generation: int = 0
@@ -98,6 +101,7 @@ class Router:
             read_only_port=free_port(),
             config_dir=str(self.folder),
             members=lambda _, revision: self.members[revision],
+            resolvers=self.resolvers,
         )
 
     def url(self, path: str = "/v2/models/m") -> str:
@@ -178,12 +182,23 @@ class Bench:
         self._stack.push_async_callback(upstream.stop)
         return upstream
 
-    async def router(self, wanted: Traffic, members: Mapping[str, tuple[Upstream | Address, ...]]) -> Router:
-        router = Router(self._folder, {name: _addresses(found) for name, found in members.items()}, self.http)
+    async def dns(self) -> Dns:
+        dns = Dns()
+        await dns.start()
+        self._stack.callback(dns.stop)
+        return dns
+
+    async def router(
+        self,
+        wanted: Traffic,
+        members: Mapping[str, tuple[Upstream | Address, ...]],
+        resolvers: tuple[Address, ...] = (),
+    ) -> Router:
+        addresses = {name: _addresses(found) for name, found in members.items()}
+        router = Router(self._folder, addresses, self.http, resolvers)
         router.write(wanted)
         await router.start()
         self._stack.push_async_callback(router.stop)
-        await router.observe()
         return router
 
 

@@ -97,6 +97,17 @@ async def test_the_read_only_port_only_reads(bench: Bench, method: str, path: st
     assert await _raw_status(router, method, path) == 405
 
 
+async def test_http_2_without_tls_is_spoken_to_those_who_begin_with_it(bench: Bench) -> None:
+    router = await _serving(bench)
+    reader, writer = await asyncio.open_connection("127.0.0.1", router.layout.endpoint_port)
+    empty_settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings)
+    frame = await reader.readexactly(9)
+    writer.close()
+    await writer.wait_closed()
+    assert frame[3] == 4, "the first frame of an HTTP/2 server is SETTINGS (RFC 9113, 3.4)"
+
+
 async def test_admin_is_not_on_the_network(bench: Bench) -> None:
     router = await _serving(bench)
     with pytest.raises(ConnectionRefusedError):

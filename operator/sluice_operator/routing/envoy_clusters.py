@@ -2,7 +2,7 @@
 
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_layout import Layout
-from sluice_operator.routing.envoy_proto import Json, extension, load_assignment, typed
+from sluice_operator.routing.envoy_proto import Json, address, extension, load_assignment, typed
 
 RUNTIME_KEEP_ALIVE_SECONDS = 75
 """How long the runtime keeps an idle connection. The router gives one up earlier, so that it never sends a request
@@ -16,17 +16,17 @@ Envoy's default of 3 concurrent retries would turn one dying pod into failed req
 
 def clusters(traffic: Traffic, layout: Layout) -> list[Json]:
     """One cluster for each known revision, in a fixed order."""
-    return [cluster(revision, layout.members(traffic, revision)) for revision in sorted(set(traffic.revisions))]
+    return [cluster(revision, traffic, layout) for revision in sorted(set(traffic.revisions))]
 
 
-def cluster(revision: str, members: tuple[tuple[str, int], ...]) -> Json:
+def cluster(revision: str, traffic: Traffic, layout: Layout) -> Json:
     """The cluster of one revision, named by its hash."""
     return {
         "name": revision,
-        "cluster_type": _dns(),
+        "cluster_type": _dns(layout),
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "load_assignment": load_assignment(revision, members),
+        "load_assignment": load_assignment(revision, layout.members(traffic, revision)),
         "circuit_breakers": {"thresholds": [_unbounded()]},
         "outlier_detection": _eject_unreachable(),
         "typed_extension_protocol_options": {_HTTP_OPTIONS: _http_1()},
@@ -36,7 +36,7 @@ def cluster(revision: str, members: tuple[tuple[str, int], ...]) -> Json:
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def _dns() -> Json:
+def _dns(layout: Layout) -> Json:
     """Members are the addresses of a headless Service, asked for every second.
 
     An answer without records (NXDOMAIN, NODATA) empties the cluster, a failure to answer (timeout, SERVFAIL) keeps
@@ -53,18 +53,20 @@ def _dns() -> Json:
         respect_dns_ttl=False,
         # A pod of a dual-stack cluster has two addresses and must not count twice.
         dns_lookup_family="V4_PREFERRED",
-        typed_dns_resolver_config=_resolver(),
+        typed_dns_resolver_config=_resolver(layout),
     )
 
 
-def _resolver() -> Json:
+def _resolver(layout: Layout) -> Json:
     """c-ares waits 5 s for a lost packet by default; a new source port now and then leaves a dead DNS server behind."""
+    chosen = {"resolvers": [address(*resolver) for resolver in layout.resolvers]} if layout.resolvers else {}
     return extension(
         "envoy.network.dns_resolver.cares",
         "network.dns_resolver.cares.v3.CaresDnsResolverConfig",
         query_timeout_seconds=1,
         query_tries=3,
         udp_max_queries=100,
+        **chosen,
     )
 
 

@@ -27,13 +27,16 @@ def headless_service(traffic: Traffic, revision: str) -> tuple[Address, ...]:
 
 @dataclass(frozen=True)
 class Layout:
-    """`members` names the addresses of a revision. Admin stays on loopback; the read-only port is for the operator."""
+    """`members` names the addresses of a revision; `resolvers` answers for them, by default the pod's own DNS. Admin
+    stays on loopback; the read-only port is for the operator.
+    """
 
     endpoint_port: int = ENDPOINT_PORT
     admin_port: int = ADMIN_PORT
     read_only_port: int = READ_ONLY_PORT
     config_dir: str = CONFIG_DIR
     members: Callable[[Traffic, str], tuple[Address, ...]] = headless_service
+    resolvers: tuple[Address, ...] = ()
 
 
 POD = Layout()

@@ -61,6 +61,7 @@ def _connection_manager(name: str) -> Json:
         "stat_prefix": name,
         "codec_type": "AUTO",
         "use_remote_address": True,
+        # An empty list would mean the private networks, where every caller in a cluster comes from.
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         "normalize_path": True,
         "merge_slashes": True,

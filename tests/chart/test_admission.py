@@ -1,0 +1,54 @@
+"""The API server's own judgement of the operator's pod: the restricted pod security standard, enforced."""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from chart import render
+from controlplane.crd import definition
+from support.kube import Kube, KubectlError
+
+
+@pytest.fixture(scope="module")
+def kube() -> Iterator[Kube]:
+    """A namespace that admits restricted pods only, with the chart's ServiceAccount in it."""
+    connected = definition.connect("chart")
+    connected.create_namespace({"pod-security.kubernetes.io/enforce": "restricted"})
+    connected.apply(*(one for one in rendered(connected) if one["kind"] == "ServiceAccount"))
+    yield connected
+    connected.run("delete", "namespace", connected.namespace, "--wait=false")
+
+
+def rendered(kube: Kube) -> list[dict[str, Any]]:
+    return [found for found in yaml.safe_load_all(render.template(namespace=kube.namespace)) if found]
+
+
+def operator_pod(kube: Kube) -> dict[str, Any]:
+    (deployment,) = (one for one in rendered(kube) if one["kind"] == "Deployment")
+    template = deployment["spec"]["template"]
+    return {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], "name": "operator"}}
+
+
+def try_create(kube: Kube, manifest: Mapping[str, Any]) -> None:
+    kube.run("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(manifest))
+
+
+def test_the_operators_pod_meets_the_restricted_standard(kube: Kube) -> None:
+    try_create(kube, operator_pod(kube))
+
+
+def test_the_standard_is_really_enforced_there(kube: Kube) -> None:
+    pod = copy.deepcopy(operator_pod(kube))
+    pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    with pytest.raises(KubectlError, match="violates PodSecurity"):
+        try_create(kube, pod)
+
+
+def test_every_object_of_the_chart_is_accepted_under_strict_validation(kube: Kube) -> None:
+    for manifest in rendered(kube):
+        words = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
+        kube.run(*words, stdin=json.dumps(manifest))

@@ -1,0 +1,293 @@
+"""What the chart renders, and what it refuses to render."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import yaml
+
+from chart import render
+from chart.render import ChartError
+from sluice_operator import settings
+from sluice_operator.api import crd
+from sluice_operator.cluster.kinds import CHILDREN, MODEL_DEPLOYMENT, WATCHED, Kind
+
+Object = dict[str, Any]
+DIGEST = "sha256:" + "0" * 64
+
+
+def render_objects(*options: str) -> list[Object]:
+    return [found for found in yaml.safe_load_all(render.template(*options)) if found]
+
+
+def select(objects: Sequence[Object], kind: str, name: str | None = None) -> list[Object]:
+    return [one for one in objects if one["kind"] == kind and name in (None, one["metadata"]["name"])]
+
+
+def only(objects: Sequence[Object], kind: str, name: str | None = None) -> Object:
+    (found,) = select(objects, kind, name)
+    return found
+
+
+def pod_of(objects: Sequence[Object]) -> Object:
+    template: Object = only(objects, "Deployment")["spec"]["template"]
+    return template
+
+
+def container_of(objects: Sequence[Object]) -> Object:
+    (container,) = pod_of(objects)["spec"]["containers"]
+    return dict(container)
+
+
+def environment_of(objects: Sequence[Object]) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in container_of(objects)["env"]}
+
+
+@pytest.fixture(scope="module")
+def defaults() -> list[Object]:
+    return render_objects()
+
+
+def test_the_chart_passes_helms_own_strict_lint() -> None:
+    assert "0 chart(s) failed" in render.helm("lint", "--strict", str(render.CHART))
+
+
+def test_the_defaults_render_the_operator_and_nothing_unasked(defaults: list[Object]) -> None:
+    assert sorted((one["kind"], one["metadata"]["name"]) for one in defaults) == [
+        ("ClusterRole", "sluice"),
+        ("ClusterRole", "sluice-edit"),
+        ("ClusterRole", "sluice-view"),
+        ("ClusterRoleBinding", "sluice"),
+        ("CustomResourceDefinition", "modeldeployments.sluice.dev"),
+        ("Deployment", "sluice"),
+        ("Service", "sluice-metrics"),
+        ("ServiceAccount", "sluice"),
+    ]
+
+
+def test_the_definition_in_the_chart_is_the_one_of_the_types(defaults: list[Object]) -> None:
+    assert only(defaults, "CustomResourceDefinition") == crd.definition()
+
+
+def test_the_definition_is_upgraded_with_the_chart_and_kept_on_uninstall(defaults: list[Object]) -> None:
+    assert not (render.CHART / "crds").exists(), "Helm never upgrades what is in crds/"
+    annotations = only(defaults, "CustomResourceDefinition")["metadata"]["annotations"]
+    assert annotations["helm.sh/resource-policy"] == "keep"
+
+
+def test_the_definition_can_be_left_out() -> None:
+    assert select(render_objects("--set=crds.install=false"), "CustomResourceDefinition") == []
+
+
+def test_generated_files_are_fresh() -> None:
+    assert crd.stale() == []
+    assert not render.stale(), "manifests/install.yaml: run `make generate`"
+
+
+def test_the_operator_understands_the_environment_it_is_given(defaults: list[Object]) -> None:
+    understood = settings.parse([], environment_of(defaults))
+    assert understood.runtime_image == "sluice/runtime:0.1.0"
+    assert understood.router_image == "envoyproxy/envoy:v1.40.0"
+    assert understood.namespaces == ()
+    assert understood.log_level == "info"
+    assert understood.log_format == "json"
+    assert understood.metrics_port == container_of(defaults)["ports"][0]["containerPort"]
+
+
+def test_every_variable_of_ours_is_a_setting(defaults: list[Object]) -> None:
+    known = {f"{settings.ENV_PREFIX}{name.upper()}" for name in settings.Settings.__dataclass_fields__}
+    assert set(environment_of(defaults)) <= known
+
+
+def test_values_reach_the_operators_settings() -> None:
+    options = ("--set=watchNamespaces={pricing,stock}", "--set=log.level=debug", "--set=log.format=text")
+    understood = settings.parse([], environment_of(render_objects(*options)))
+    assert understood.namespaces == ("pricing", "stock")
+    assert (understood.log_level, understood.log_format) == ("debug", "text")
+
+
+def test_probes_ask_the_operators_own_judgement(defaults: list[Object]) -> None:
+    container = container_of(defaults)
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+
+
+def test_one_operator_runs_at_a_time(defaults: list[Object]) -> None:
+    spec = only(defaults, "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_service_and_the_deployment_select_the_operators_pod(defaults: list[Object]) -> None:
+    labels = pod_of(defaults)["metadata"]["labels"].items()
+    assert only(defaults, "Service")["spec"]["selector"].items() <= labels
+    assert only(defaults, "Deployment")["spec"]["selector"]["matchLabels"].items() <= labels
+
+
+@pytest.mark.parametrize(
+    ("options", "image"),
+    [
+        ((), "sluice/operator:0.1.0"),
+        (("--set=images.registry=mirror.example:5000/team",), "mirror.example:5000/team/sluice/operator:0.1.0"),
+        (("--set=images.registry=mirror.example/",), "mirror.example/sluice/operator:0.1.0"),
+        (("--set=images.registry=a.example,images.operator.registry=b.example",), "b.example/sluice/operator:0.1.0"),
+        (("--set-string=images.operator.tag=123",), "sluice/operator:123"),
+        ((f"--set=images.operator.tag=1,images.operator.digest={DIGEST}",), f"sluice/operator@{DIGEST}"),
+    ],
+)
+def test_images_are_named_by_registry_repository_tag_and_digest(options: tuple[str, ...], image: str) -> None:
+    assert container_of(render_objects("--set-string=images.operator.tag=", *options))["image"] == image
+
+
+def test_one_value_takes_every_image_from_a_mirror() -> None:
+    objects = render_objects("--set=images.registry=mirror.example")
+    environment = environment_of(objects)
+    images = [container_of(objects)["image"], environment["SLUICE_RUNTIME_IMAGE"], environment["SLUICE_ROUTER_IMAGE"]]
+    assert all(image.startswith("mirror.example/") for image in images)
+
+
+def test_pod_settings_reach_the_pod() -> None:
+    spec = pod_of(
+        render_objects(
+            "--set=nodeSelector.pool=system,priorityClassName=high,images.pullSecrets[0].name=registry",
+            '--set-json=tolerations=[{"key":"system","operator":"Exists"}]',
+            '--set-json=affinity={"nodeAffinity":{}}',
+        )
+    )["spec"]
+    assert spec["nodeSelector"] == {"pool": "system"}
+    assert spec["priorityClassName"] == "high"
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    assert spec["tolerations"] == [{"key": "system", "operator": "Exists"}]
+    assert spec["affinity"] == {"nodeAffinity": {}}
+
+
+def test_labels_and_annotations_of_the_pod_are_added_to_ours() -> None:
+    metadata = pod_of(render_objects("--set=podLabels.team=ml,podAnnotations.note=hello"))["metadata"]
+    assert metadata["labels"]["team"] == "ml"
+    assert metadata["labels"]["app.kubernetes.io/name"] == "sluice"
+    assert metadata["annotations"]["note"] == "hello"
+
+
+def test_a_service_monitor_is_made_on_request_only(defaults: list[Object]) -> None:
+    assert select(defaults, "ServiceMonitor") == []
+    options = ("--set=metrics.serviceMonitor.enabled=true", "--set=metrics.serviceMonitor.labels.release=prometheus")
+    monitor = only(render_objects(*options), "ServiceMonitor")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= only(defaults, "Service")["metadata"]["labels"].items()
+
+
+def test_nothing_is_put_into_a_namespace_of_the_charts_own_choice() -> None:
+    objects = [found for found in yaml.safe_load_all(render.template(namespace="elsewhere")) if found]
+    assert {one["metadata"].get("namespace", "elsewhere") for one in objects} == {"elsewhere"}
+    assert {subject["namespace"] for one in objects for subject in one.get("subjects", ())} == {"elsewhere"}
+
+
+def test_two_releases_share_no_name() -> None:
+    (first, second) = (
+        {(one["kind"], one["metadata"]["name"]) for one in render_objects(f"--set=fullnameOverride={name}")}
+        for name in ("one", "two")
+    )
+    assert first & second == {("CustomResourceDefinition", crd.CRD_NAME)}
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--set=image.tag=1", "'image'"),
+        ("--set=images.operatr.tag=a", "'operatr'"),
+        ("--set=images.operator.tags=a", "'tags'"),
+        ("--set=images.operator.repository=", "repository"),
+        ("--set=images.operator.digest=sha256:12", "digest"),
+        ("--set=images.pullPolicy=Sometimes", "pullPolicy"),
+        ("--set=images.pullSecrets={a}", "pullSecrets"),
+        ("--set=watchNamespaces=a", "watchNamespaces"),
+        ("--set=watchNamespaces={A_b}", "watchNamespaces"),
+        ("--set=log.level=loud", "log"),
+        ("--set-string=crds.install=yes", "crds"),
+        ("--set=resources.request.cpu=1", "'request'"),
+        ("--set=metrics.serviceMonitor.interval=often", "interval"),
+        ("--set=replicas=2", "'replicas'"),
+    ],
+)
+def test_bad_values_are_refused_by_name(option: str, told: str) -> None:
+    with pytest.raises(ChartError, match=told):
+        render.template(option)
+
+
+def operator_rules(objects: Sequence[Object]) -> list[Object]:
+    rules: list[Object] = only(objects, "ClusterRole", "sluice")["rules"]
+    return rules
+
+
+def verbs_on(objects: Sequence[Object], kind: Kind) -> set[str]:
+    rules = operator_rules(objects)
+    granted = (rule for rule in rules if kind.group in rule["apiGroups"] and kind.plural in rule["resources"])
+    return {verb for rule in granted for verb in rule["verbs"]}
+
+
+def test_no_role_holds_a_wildcard_or_reads_secrets(defaults: list[Object]) -> None:
+    for role in select(defaults, "ClusterRole"):
+        for rule in role["rules"]:
+            granted = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+            assert not granted & {"*", "secrets", "serviceaccounts/token", "escalate", "bind", "impersonate"}, rule
+
+
+@pytest.mark.parametrize("kind", WATCHED, ids=lambda kind: kind.plural)
+def test_the_operator_may_watch_what_it_caches(defaults: list[Object], kind: Kind) -> None:
+    assert {"get", "list", "watch"} <= verbs_on(defaults, kind)
+
+
+@pytest.mark.parametrize("kind", CHILDREN, ids=lambda kind: kind.plural)
+def test_the_operator_may_apply_and_prune_its_children(defaults: list[Object], kind: Kind) -> None:
+    assert verbs_on(defaults, kind) == {"get", "list", "watch", "create", "patch", "delete"}
+
+
+def test_the_operator_never_changes_a_spec(defaults: list[Object]) -> None:
+    assert verbs_on(defaults, MODEL_DEPLOYMENT) == {"get", "list", "watch"}
+
+
+def test_the_operator_has_no_rights_beyond_the_kinds_it_uses(defaults: list[Object]) -> None:
+    subresources = {"modeldeployments/status", "modeldeployments/finalizers", "deployments/scale"}
+    used = {kind.plural for kind in WATCHED} | {"events"} | subresources
+    granted = {resource for rule in operator_rules(defaults) for resource in rule["resources"]}
+    assert granted == used
+
+
+def test_with_chosen_namespaces_the_operator_is_bound_there_alone() -> None:
+    objects = render_objects("--set=watchNamespaces={pricing,stock}")
+    assert select(objects, "ClusterRoleBinding") == []
+    bindings = select(objects, "RoleBinding")
+    assert [one["metadata"]["namespace"] for one in bindings] == ["pricing", "stock"]
+    assert {one["roleRef"]["name"] for one in bindings} == {"sluice"}
+
+
+def test_namespace_roles_of_the_cluster_include_models(defaults: list[Object]) -> None:
+    labels = only(defaults, "ClusterRole", "sluice-edit")["metadata"]["labels"]
+    assert labels["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
+    assert labels["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+    reading = only(defaults, "ClusterRole", "sluice-view")
+    assert reading["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert {verb for rule in reading["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_roles_can_be_left_to_somebody_else() -> None:
+    kinds = {one["kind"] for one in render_objects("--set=rbac.create=false")}
+    assert not kinds & {"ClusterRole", "ClusterRoleBinding", "RoleBinding"}
+
+
+def test_what_to_do_next_is_told_with_the_releases_own_names() -> None:
+    notes = render.helm("install", "sluice", str(render.CHART), "--dry-run=client", "--namespace=models")
+    assert "kubectl --namespace models rollout status deployment/sluice" in notes
+
+
+def test_every_value_is_documented() -> None:
+    lines = (render.CHART / "values.yaml").read_text().splitlines()
+    keys = {index: line for index, line in enumerate(lines) if ":" in line and not line.lstrip().startswith("#")}
+    # Parts of an image are told at the first one, and quantities speak for themselves.
+    spoken = {"registry", "repository", "tag", "digest", "requests", "limits", "cpu", "memory"}
+    groups = {"images", "crds", "log", "rbac", "serviceAccount", "metrics", "service", "serviceMonitor"}
+    silent = [
+        line.strip()
+        for index, line in keys.items()
+        if not lines[index - 1].lstrip().startswith("#") and line.split(":")[0].strip() not in spoken | groups
+    ]
+    assert silent == []

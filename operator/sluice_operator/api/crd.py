@@ -9,7 +9,7 @@ server can apply by itself. What this module cannot express it refuses, so that 
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -232,10 +232,10 @@ def render() -> str:
     return HEADER + yaml.dump(definition(), Dumper=_Plain, sort_keys=False, width=110)
 
 
-def stale() -> list[Path]:
+def stale(copies: Sequence[Path] = COPIES) -> list[Path]:
     """The copies in the repository that are missing or differ from what the types say."""
     wanted = render()
-    return [path for path in COPIES if not path.is_file() or path.read_text() != wanted]
+    return [path for path in copies if not path.is_file() or path.read_text() != wanted]
 
 
 def _write() -> None:

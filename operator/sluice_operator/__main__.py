@@ -1,0 +1,5 @@
+"""Lets `python -m sluice_operator` start the operator, as its image does."""
+
+from sluice_operator.main import main
+
+main()

@@ -1,0 +1,122 @@
+"""Proves that the cache holds what the API server has, by asking it, instead of trusting the watch.
+
+At the start nothing may be planned from a half-filled cache: work begins when every kind was listed and the cache
+held all of it. Later, a watch that was away too long lists again, and a listing cannot say what is missing: objects
+deleted meanwhile would stay for ever. So each audit lists names and versions only, drops what is gone, and notices a
+watch that has silently stopped.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from sluice_operator import metrics
+from sluice_operator.api.names import MANAGED_BY
+from sluice_operator.cluster.cache import Cache, Key, version
+from sluice_operator.cluster.client import METADATA_ONLY, Client, Json
+from sluice_operator.cluster.errors import ClusterError
+from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 300.0
+SYNC_POLL_SECONDS = 0.2
+LATE_SECONDS = 30.0
+"""A watch that has not shown within this time what a listing showed has stopped."""
+
+
+def selector(kind: Kind) -> str:
+    """Label selector that the watch of a kind uses; ModelDeployments are seen whatever their labels."""
+    return "" if kind is MODEL_DEPLOYMENT else f"{MANAGED_BY}=sluice"
+
+
+class Audit:
+    """Compares cache and API server. `synced` is set once the cache was complete; `late` names watches that stopped."""
+
+    def __init__(self, client: Client, cache: Cache, namespaces: Iterable[str], changed: Callable[[Key], None]) -> None:
+        self._client = client
+        self._cache = cache
+        self._namespaces: list[str | None] = list(namespaces) or [None]
+        self._changed = changed
+        self._loop = asyncio.get_running_loop()
+        self._asked: set[Kind] = set()
+        self._wake = asyncio.Event()
+        self.synced = asyncio.Event()
+        self.late: set[Kind] = set()
+
+    def ask(self, kind: Kind) -> None:
+        """A watch of this kind has listed again: look for what vanished."""
+        if self.synced.is_set():
+            self._asked.add(kind)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Wait until the cache is complete, then audit now and then, and when asked; never returns."""
+        await self._sync()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_SECONDS):
+                    await self._wake.wait()
+                    # The framework is still handing out what it listed.
+                    await asyncio.sleep(1.0)
+            self._wake.clear()
+            kinds, self._asked = self._asked or set(WATCHED), set()
+            for kind in kinds:
+                await self._check(kind)
+
+    async def _sync(self) -> None:
+        waiting = list(WATCHED)
+        while waiting:
+            waiting = [kind for kind in waiting if not await self._complete(kind)]
+            if waiting:
+                await asyncio.sleep(SYNC_POLL_SECONDS)
+        log.info("the cache is complete: %d ModelDeployments", len(self._cache.keys()))
+        self.synced.set()
+
+    async def _complete(self, kind: Kind) -> bool:
+        """Whether everything of this kind has arrived. Nothing is dropped yet: the watch may be behind or ahead."""
+        try:
+            return not [obj for listed, _ in await self._list(kind) for obj in listed if self._behind(kind, obj)]
+        except ClusterError as error:
+            log.debug("cannot list %s: %s", kind.plural, error)
+            return False
+
+    async def _check(self, kind: Kind) -> None:
+        try:
+            listings = await self._list(kind)
+        except ClusterError as error:
+            log.debug("cannot audit %s: %s", kind.plural, error)
+            return
+        for namespace, (listed, at) in zip(self._namespaces, listings, strict=True):
+            self._drop_ghosts(kind, namespace, listed, at)
+        behind = [obj for listed, _ in listings for obj in listed if self._behind(kind, obj)]
+        # Being behind is normal for a moment. What was listed now must have arrived a while later.
+        self._loop.call_later(LATE_SECONDS, self._judge, kind, behind)
+
+    def _judge(self, kind: Kind, listed: list[Json]) -> None:
+        missing = [obj["metadata"]["name"] for obj in listed if self._behind(kind, obj)]
+        if missing:
+            log.error("the watch of %s has stopped: it never showed %s", kind.plural, ", ".join(missing[:5]))
+            self.late.add(kind)
+        else:
+            self.late.discard(kind)
+
+    def _drop_ghosts(self, kind: Kind, namespace: str | None, listed: list[Json], at: int) -> None:
+        names = {(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in listed}
+        for obj in self._cache.all(kind):
+            metadata = obj["metadata"]
+            in_scope = namespace in (None, metadata["namespace"])
+            if in_scope and (metadata["namespace"], metadata["name"]) not in names and version(obj) <= at:
+                log.info("%s %s went while the watch was away", kind.kind, metadata["name"])
+                metrics.GHOSTS.labels(kind.kind).inc()
+                for key in self._cache.drop(kind, obj):
+                    self._changed(key)
+
+    def _behind(self, kind: Kind, listed: Json) -> bool:
+        metadata = listed["metadata"]
+        return not self._cache.knows(kind, metadata["namespace"], metadata["name"], version(listed))
+
+    async def _list(self, kind: Kind) -> list[tuple[list[Json], int]]:
+        params = {"labelSelector": text} if (text := selector(kind)) else {}
+        return [await self._client.list_all(kind, ns, params, METADATA_ONLY) for ns in self._namespaces]

@@ -1,0 +1,155 @@
+"""The cluster as reconciling sees it: read from memory, write what differs, tell people. Joins this package's parts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from sluice_operator.api import names
+from sluice_operator.api.base import Manifest
+from sluice_operator.api.resource import API_VERSION, KIND, ModelDeployment
+from sluice_operator.api.status import ModelDeploymentStatus, Phase
+from sluice_operator.cluster import observe, problems
+from sluice_operator.cluster.apply import Applier
+from sluice_operator.cluster.cache import Cache, Key
+from sluice_operator.cluster.client import Client
+from sluice_operator.cluster.errors import Gone
+from sluice_operator.cluster.events import Recorder
+from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT
+from sluice_operator.cluster.observe import Seen
+from sluice_operator.cluster.told import Told
+from sluice_operator.planning.observed import Observed, RouterPod, RouterState, Window
+from sluice_operator.planning.plan import EventNote, Plan
+
+
+class Traffic(Protocol):
+    """Asks routers and runtimes over HTTP; see `cluster.traffic`."""
+
+    async def routers(self, pods: Sequence[tuple[str, str, bool]], revisions: Sequence[str]) -> tuple[RouterPod, ...]:
+        """What each router pod (name, IP, ready) applies."""
+
+    async def windows(
+        self, key: Key, router_ips: Sequence[str], model_pod_ips: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Window] | None:
+        """What each revision did since the window of `key` opened."""
+
+    def open_window(self, key: Key) -> None:
+        """Open a new window."""
+
+    def forget(self, key: Key) -> None:
+        """Drop the window."""
+
+
+class Cluster:
+    """All reads and writes of a pass. Raises the errors of `cluster.errors`, nothing else."""
+
+    def __init__(self, client: Client, cache: Cache, traffic: Traffic, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._cache = cache
+        self._traffic = traffic
+        self._clock = clock
+        self._told = Told(client, clock)
+        self._applier = Applier(client, cache)
+        self._recorder = Recorder(client, clock)
+
+    def exists(self, key: Key) -> bool:
+        """Whether the ModelDeployment is in the cache."""
+        return self._cache.get(MODEL_DEPLOYMENT, *key) is not None
+
+    def get(self, namespace: str, name: str) -> ModelDeployment | None:
+        """The resource as last seen, None where it is gone or going; raises pydantic.ValidationError."""
+        body = self._cache.get(MODEL_DEPLOYMENT, namespace, name)
+        if body is None or body["metadata"].get("deletionTimestamp"):
+            # While it goes, its children belong to the garbage collector; bringing them back would fight it.
+            self._traffic.forget(Key(namespace, name))
+            return None
+        return ModelDeployment.parse(dict(body))
+
+    async def observe(self, resource: ModelDeployment) -> Observed:
+        """Everything about it that the cluster shows."""
+        key = Key(resource.namespace, resource.name)
+        silent = observe.silent(self._cache, key, self._clock())
+        seen = observe.gather(self._cache, key, await self._told.warnings(silent))
+        workloads = observe.workloads(seen)
+        return Observed(
+            records=observe.records(seen),
+            workloads=workloads,
+            router=await self._router(seen, sorted(workloads)),
+            resolvers=observe.resolvers(seen),
+            windows=await self._windows(resource, key, seen, sorted(workloads)),
+        )
+
+    async def dry_run(self, manifests: Sequence[Manifest]) -> None:
+        """Raises Refused where the API server would not take a manifest."""
+        await self._applier.dry_run(manifests)
+
+    async def write_status(self, resource: ModelDeployment, status: ModelDeploymentStatus) -> None:
+        """Write status if it differs; raises Conflict where the resource has changed since it was read."""
+        if status == resource.status:
+            return
+        try:
+            answer = await self._client.replace(
+                MODEL_DEPLOYMENT, resource.namespace, resource.name, _status_body(resource, status), "status"
+            )
+        except Gone:
+            if stale := self._cache.get(MODEL_DEPLOYMENT, resource.namespace, resource.name):
+                self._cache.drop(MODEL_DEPLOYMENT, stale)
+            raise
+        self._cache.put(MODEL_DEPLOYMENT, answer)
+
+    async def apply(self, resource: ModelDeployment, plan: Plan) -> None:
+        """Make objects, replicas and router hints true; raises Refused, Conflict, Unavailable."""
+        await self._applier.apply(resource, plan)
+        if plan.new_window:
+            self._traffic.open_window(Key(resource.namespace, resource.name))
+
+    async def record(self, resource: ModelDeployment, events: Sequence[EventNote]) -> None:
+        """Tell a person."""
+        for note in events:
+            await self._recorder.record(resource, note)
+
+    async def _router(self, seen: Seen, revisions: Sequence[str]) -> RouterState:
+        deployment = observe.router_deployment(seen)
+        pods = observe.router_pods(seen)
+        reachable = [pod for pod in pods if problems.ready(pod) and _ip(pod)]
+        asked = await self._traffic.routers([(_name(pod), _ip(pod), True) for pod in reachable], revisions)
+        others = tuple(RouterPod(_name(pod), ready=False) for pod in pods if pod not in reachable)
+        return RouterState(
+            wanted=int(deployment["spec"].get("replicas", 1)) if deployment else 0,
+            pods=(*asked, *others),
+            weights=observe.weights(seen),
+            problem=observe.router_problem(seen),
+        )
+
+    async def _windows(
+        self, resource: ModelDeployment, key: Key, seen: Seen, revisions: Sequence[str]
+    ) -> Mapping[str, Window] | None:
+        """Measurements, where a canary is being judged."""
+        rollout = resource.status.rollout
+        if rollout is None or rollout.phase is not Phase.stepping or resource.spec.rollout.analysis is None:
+            self._traffic.forget(key)
+            return None
+        routers = [_ip(pod) for pod in observe.router_pods(seen) if problems.ready(pod) and _ip(pod)]
+        return await self._traffic.windows(key, routers, {rev: _model_ips(seen, rev) for rev in revisions})
+
+
+def _model_ips(seen: Seen, revision: str) -> list[str]:
+    pods = [pod for pod in seen.pods if observe.label(pod, names.REVISION) == revision]
+    return [_ip(pod) for pod in pods if problems.ready(pod) and not problems.leaving(pod) and _ip(pod)]
+
+
+def _name(pod: Mapping[str, Any]) -> str:
+    return str(pod["metadata"]["name"])
+
+
+def _ip(pod: Mapping[str, Any]) -> str:
+    return str((pod.get("status") or {}).get("podIP", ""))
+
+
+def _status_body(resource: ModelDeployment, status: ModelDeploymentStatus) -> dict[str, Any]:
+    metadata = {
+        "namespace": resource.namespace,
+        "name": resource.name,
+        "uid": resource.uid,
+        "resourceVersion": resource.resource_version,
+    }
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status.to_json()}

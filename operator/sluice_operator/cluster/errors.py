@@ -1,0 +1,37 @@
+"""What can go wrong between the operator and the API server, in the distinctions that callers act on.
+
+ClusterError
+├── Unavailable   nobody answers, or the server is overloaded: try again later, nothing is wrong with the request
+├── Conflict      the object changed since it was read: look again
+├── Gone          the object, its namespace or its owner is not there (any more)
+└── Refused       the server understood and said no: somebody has to change something
+"""
+
+
+class ClusterError(Exception):
+    """Anything that went wrong between the operator and the API server."""
+
+
+class Unavailable(ClusterError):  # noqa: N818
+    """The API server does not answer, or answers that it cannot now."""
+
+
+class Conflict(ClusterError):  # noqa: N818
+    """The object has changed since it was read."""
+
+
+class Gone(ClusterError):  # noqa: N818
+    """The object does not exist, or its namespace is being deleted."""
+
+
+class Refused(ClusterError):  # noqa: N818
+    """The API server said no: forbidden, invalid, over quota or denied by an admission rule.
+
+    `kind` and `name` tell the object, `message` is the server's own and says what to change.
+    """
+
+    def __init__(self, kind: str, name: str, message: str) -> None:
+        super().__init__(f"{kind} {name}: {message}")
+        self.kind = kind
+        self.name = name
+        self.message = message

@@ -1,0 +1,188 @@
+"""From raw objects in the cache to what planning reads. Pure, so that every shape Kubernetes gives can be a test."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sluice.failures import Resolved, parse_termination
+from sluice_operator.api import names
+from sluice_operator.cluster import problems
+from sluice_operator.cluster.cache import Cache, Key
+from sluice_operator.cluster.kinds import AUTOSCALER, CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, JOB, POD
+from sluice_operator.planning.observed import Autoscaler, Problem, Resolver, RevisionRecord, Workload
+
+log = logging.getLogger(__name__)
+
+Json = Mapping[str, Any]
+
+_RECORD = TypeAdapter(RevisionRecord)
+_WEIGHTS = TypeAdapter(dict[str, int])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Raw objects of one ModelDeployment, and what events told about those that do not get on (by uid)."""
+
+    deployments: Sequence[Json]
+    autoscalers: Sequence[Json]
+    records: Sequence[Json]
+    jobs: Sequence[Json]
+    pods: Sequence[Json]
+    router_config: Json | None
+    warnings: Mapping[str, str]
+
+
+def gather(cache: Cache, key: Key, warnings: Mapping[str, str]) -> Seen:
+    """Everything the cache holds of a ModelDeployment's children."""
+    return Seen(
+        deployments=cache.owned(DEPLOYMENT, key),
+        autoscalers=cache.owned(AUTOSCALER, key),
+        records=cache.owned(CONTROLLER_REVISION, key),
+        jobs=cache.owned(JOB, key),
+        pods=cache.owned(POD, key),
+        router_config=cache.get(CONFIG_MAP, key.namespace, names.router(key.name)),
+        warnings=warnings,
+    )
+
+
+def silent(cache: Cache, key: Key, now: datetime) -> list[Json]:
+    """Objects that do not get on without saying why: stuck pods, and jobs that have no pod."""
+    pods = cache.owned(POD, key)
+    stuck = [pod for pod in pods if problems.stuck(pod, now)]
+    jobs = [job for job in cache.owned(JOB, key) if _podless(job, pods, now)]
+    return [*stuck, *jobs]
+
+
+def records(seen: Seen) -> dict[str, RevisionRecord]:
+    """Revisions by hash. One that does not parse is left out with an error in the log, never guessed."""
+    found = {}
+    for obj in seen.records:
+        try:
+            record = _RECORD.validate_python(obj.get("data"))
+        except ValidationError as error:
+            log.error("ControllerRevision %s is no revision: %s", obj["metadata"]["name"], error)
+            continue
+        found[record.revision] = record
+    return found
+
+
+def workloads(seen: Seen) -> dict[str, Workload]:
+    """Model pods by revision."""
+    model = [obj for obj in seen.deployments if label(obj, names.COMPONENT) == "model"]
+    return {revision: _workload(seen, revision, obj) for obj in model if (revision := label(obj, names.REVISION))}
+
+
+def _workload(seen: Seen, revision: str, deployment: Json) -> Workload:
+    status = deployment.get("status") or {}
+    pods = [pod for pod in seen.pods if label(pod, names.REVISION) == revision]
+    name = deployment["metadata"]["name"]
+    autoscaler = next((obj for obj in seen.autoscalers if obj["metadata"]["name"] == name), None)
+    return Workload(
+        wanted=int(deployment["spec"].get("replicas", 1)),
+        ready=int(status.get("readyReplicas", 0)),
+        available=int(status.get("availableReplicas", 0)),
+        problem=problems.workload_problem(pods, deployment, seen.warnings),
+        autoscaler=_autoscaler(autoscaler) if autoscaler else None,
+    )
+
+
+def _autoscaler(hpa: Json) -> Autoscaler:
+    status = hpa.get("status") or {}
+    active = problems.condition(status, "ScalingActive")
+    known = active is not None and active["status"] != "Unknown"
+    return Autoscaler(
+        desired=int(status.get("desiredReplicas", 0)),
+        active=active["status"] == "True" if active is not None and known else None,
+        reason=(active or {}).get("reason", ""),
+        message=(active or {}).get("message", ""),
+    )
+
+
+def router_deployment(seen: Seen) -> Json | None:
+    """The Deployment of the router."""
+    return next((obj for obj in seen.deployments if label(obj, names.COMPONENT) == "router"), None)
+
+
+def router_pods(seen: Seen) -> list[Json]:
+    """Router pods that are not going away."""
+    return [pod for pod in seen.pods if label(pod, names.COMPONENT) == "router" and not problems.leaving(pod)]
+
+
+def router_problem(seen: Seen) -> Problem | None:
+    """Why router pods do not get on."""
+    return problems.workload_problem(router_pods(seen), router_deployment(seen), seen.warnings)
+
+
+def weights(seen: Seen) -> dict[str, int]:
+    """The weights that were decided last, by revision: an annotation of the router's ConfigMap."""
+    metadata = (seen.router_config or {}).get("metadata") or {}
+    text = (metadata.get("annotations") or {}).get(names.WEIGHTS)
+    if text is None:
+        return {}
+    try:
+        return _WEIGHTS.validate_json(text)
+    except ValidationError as error:
+        log.error("annotation %s of the router's ConfigMap is no weights: %s", names.WEIGHTS, error)
+        return {}
+
+
+def resolvers(seen: Seen) -> dict[str, Resolver]:
+    """Resolver jobs by the hash of what they resolve."""
+    return {job["metadata"]["name"].rpartition("-")[2]: _resolver(job, seen) for job in seen.jobs}
+
+
+def _resolver(job: Json, seen: Seen) -> Resolver:
+    pods = _pods_of(job, seen.pods)
+    if digest := next((word for pod in pods if (word := _resolved(pod))), ""):
+        return Resolver("Succeeded", digest)
+    found = [p for pod in pods if (p := problems.pod_problem(pod, seen.warnings))]
+    if refused := seen.warnings.get(job["metadata"]["uid"]):
+        found.append(problems.refusal(refused))
+    problem = problems.most_telling(found)
+    status = job.get("status") or {}
+    for kind in ("Failed", "FailureTarget", "Complete"):
+        ended = problems.condition(status, kind)
+        if ended is not None and ended["status"] == "True":
+            return Resolver("Failed", problem=problem or _without_word(kind, ended))
+    return Resolver("Running", problem=problem)
+
+
+def _without_word(kind: str, ended: Json) -> Problem:
+    """A resolver that ended and left nothing to read, because its pod is gone or was killed."""
+    message = ended.get("message") or "its pod is gone before its result was read"
+    return Problem("ResolverFailed", f"the resolver ended ({kind}): {message}")
+
+
+def _resolved(pod: Json) -> str:
+    for container in problems.containers(pod):
+        ended = (container.get("state") or {}).get("terminated") or {}
+        word = parse_termination(ended.get("message") or "")
+        if ended.get("exitCode") == 0 and isinstance(word, Resolved):
+            return word.digest
+    return ""
+
+
+def _pods_of(job: Json, pods: Sequence[Json]) -> list[Json]:
+    uid = job["metadata"]["uid"]
+    return [pod for pod in pods if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or [])]
+
+
+def _podless(job: Json, pods: Sequence[Json], now: datetime) -> bool:
+    created = datetime.fromisoformat(job["metadata"]["creationTimestamp"])
+    ended = bool((job.get("status") or {}).get("conditions"))
+    waited = (now - created).total_seconds() > problems.STUCK_SECONDS
+    return waited and not ended and not _pods_of(job, pods)
+
+
+def label(obj: Json, name: str) -> str:
+    """A label's value, empty where it is missing."""
+    return str((obj["metadata"].get("labels") or {}).get(name, ""))
+
+
+def config_version(pod: Json) -> str:
+    """The version of the configuration a router pod was told last."""
+    return str((pod["metadata"].get("annotations") or {}).get(names.CONFIG_VERSION, ""))

@@ -1,0 +1,233 @@
+"""Wires the operator: watches feed the cache, every event only enqueues a key, the queue reconciles.
+
+The framework (kopf) is used for its watches alone: handlers of raw events write nothing to any object, and retries,
+deadlines and progress are the operator's own.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import kopf
+import uvloop
+from kubernetes.aio.client import Configuration
+
+from sluice_operator import health, logs, settings
+from sluice_operator.cluster.audit import Audit, selector
+from sluice_operator.cluster.cache import Cache
+from sluice_operator.cluster.client import Client, load_configuration
+from sluice_operator.cluster.cluster import Cluster
+from sluice_operator.cluster.errors import ClusterError
+from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
+from sluice_operator.cluster.traffic import TrafficObserver
+from sluice_operator.planning.planner import Images
+from sluice_operator.reconcile import Reconciler
+from sluice_operator.settings import Settings
+from sluice_operator.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+FINISH_SECONDS = 3.0
+"""What a reconcile in flight gets at the end; with the watches' own end it stays below five seconds."""
+
+
+def main() -> None:
+    """Run until SIGTERM; exits with 1 where the watches ended by themselves."""
+    chosen = settings.parse(sys.argv[1:])
+    logs.setup(chosen.log_level, chosen.log_format)
+    uvloop.run(Operator(chosen).run())
+
+
+def now() -> datetime:
+    """The operator's clock."""
+    return datetime.now(UTC)
+
+
+class _Backoffs:
+    """Delays between a watch's attempts, without an end: an absent API server must not end the process."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.1, 0.2, 0.5, 1.0)
+        while True:
+            yield 2.0
+
+
+class Operator:
+    """The parts, and the order in which they start and stop."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._settings = chosen
+
+    async def run(self) -> None:
+        """Start everything, wait for the end, stop in reverse."""
+        async with AsyncExitStack() as stack:
+            configuration = await load_configuration(self._settings.kubeconfig)
+            client = Client(configuration)
+            stack.push_async_callback(client.close)
+            http = await stack.enter_async_context(aiohttp.ClientSession())
+            self._build(client, TrafficObserver(http))
+            self._health = health.Health(self._vitals)
+            server = health.serve(self._settings.metrics_port, self._health)
+            stack.callback(server.shutdown)
+            await self._run_watches(configuration)
+
+    def _build(self, client: Client, traffic: TrafficObserver) -> None:
+        self._client = client
+        self._cache = Cache()
+        cluster = Cluster(client, self._cache, traffic, now)
+        images = Images(runtime=self._settings.runtime_image, router=self._settings.router_image)
+        reconciler = Reconciler(cluster, images, now)
+        self._queue = WorkQueue(reconciler.reconcile, cluster.exists, self._settings.workers)
+        self._audit = Audit(client, self._cache, self._settings.namespaces, self._queue.add)
+        self._started = time.monotonic()
+
+    async def _run_watches(self, configuration: Configuration) -> None:
+        """Run the framework until a signal comes, and the operator's own tasks beside it."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        own = [asyncio.create_task(part) for part in (self._work(), self._health.beat(), self._probe())]
+        watches = asyncio.create_task(self._watch(configuration, stop))
+        ending = asyncio.create_task(stop.wait())
+        await asyncio.wait([*own, watches, ending], return_when=asyncio.FIRST_COMPLETED)
+        await self._stop(own, watches, stop)
+
+    async def _stop(self, own: list[asyncio.Task[None]], watches: asyncio.Task[None], stop: asyncio.Event) -> None:
+        asked = stop.is_set()
+        log.info("stopping" if asked else "stopping because a part has ended by itself")
+        await self._queue.stop(FINISH_SECONDS)
+        stop.set()
+        ended = [task for task in own if task.done()]
+        for task in own:
+            task.cancel()
+        await asyncio.gather(*own, return_exceptions=True)
+        await watches
+        for task in ended:
+            task.result()
+        if not asked:
+            raise SystemExit(1)
+
+    async def _work(self) -> None:
+        """Audit for ever; begin to reconcile when the cache is complete, never on a half-filled one."""
+        audit = asyncio.create_task(self._audit.run())
+        try:
+            await asyncio.wait(
+                [audit, asyncio.create_task(self._audit.synced.wait())], return_when=asyncio.FIRST_COMPLETED
+            )
+            for key in sorted(self._cache.keys()):
+                self._queue.add(key)
+            self._queue.start()
+            await audit
+        finally:
+            audit.cancel()
+
+    async def _probe(self) -> None:
+        await self._client.probe_forever(self._queue.retry_failed)
+
+    async def _watch(self, configuration: Configuration, stop: asyncio.Event) -> None:
+        await self._wait_for_definition(stop)
+        if stop.is_set():
+            return
+        before = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
+            registry=self._registry(configuration),
+            settings=_watch_settings(),
+            clusterwide=not self._settings.namespaces,
+            namespaces=self._settings.namespaces,
+            standalone=True,
+            stop_flag=stop,
+        )
+        # The framework has put its own signal handlers in place of ours; the end is ours to order.
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        await kopf.run_tasks(tasks, ignored=before)
+
+    async def _wait_for_definition(self, stop: asyncio.Event) -> None:
+        """The framework looks for kinds once; without the CRD it would watch nothing."""
+        told = False
+        while not stop.is_set():
+            try:
+                if await self._client.served(MODEL_DEPLOYMENT):
+                    return
+                if not told:
+                    log.warning("the CustomResourceDefinition %s is not installed", MODEL_DEPLOYMENT.plural)
+                    told = True
+            except ClusterError as error:
+                log.debug("cannot ask for the CRD: %s", error)
+            await asyncio.sleep(1.0)
+
+    def _registry(self, configuration: Configuration) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        async def login(**_: Any) -> kopf.ConnectionInfo:
+            return await _connection(configuration)
+
+        kopf.on.login(registry=registry)(login)
+        for kind in WATCHED:
+            self._on_event(registry, kind)
+        return registry
+
+    def _on_event(self, registry: kopf.OperatorRegistry, kind: Kind) -> None:
+        async def seen(event: kopf.RawEvent, **_: Any) -> None:
+            self._take_in(kind, event["type"], event["object"])
+
+        # The core group's name is empty for the API and absent for the framework.
+        kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)(seen)
+
+    def _take_in(self, kind: Kind, event: str | None, obj: Any) -> None:
+        """Feed the cache; enqueue whoever is concerned. Events without a type are of a listing."""
+        if event is None:
+            self._audit.ask(kind)
+        changed = self._cache.drop(kind, obj) if event == "DELETED" else self._cache.put(kind, obj)
+        if self._audit.synced.is_set():
+            for key in changed:
+                self._queue.add(key)
+
+    def _vitals(self, at: float) -> health.Vitals:
+        return health.Vitals(
+            at=at,
+            started=self._started,
+            synced=self._audit.synced.is_set(),
+            late=tuple(sorted(kind.plural for kind in self._audit.late)),
+            api_away=self._client.circuit.is_open,
+            queue=self._queue.progress(),
+        )
+
+
+def _watch_settings() -> kopf.OperatorSettings:
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.networking.error_backoffs = _Backoffs()
+    chosen.networking.request_timeout = 60.0
+    chosen.networking.connect_timeout = 5.0
+    chosen.watching.connect_timeout = 5.0
+    chosen.watching.chunk_size = 500
+    chosen.watching.inactivity_timeout = 70.0
+    chosen.queueing.idle_timeout = 0.2
+    chosen.queueing.exit_timeout = 0.5
+    for kind in WATCHED:
+        if text := selector(kind):
+            chosen.watching.label_selectors[kind.group, kind.version, kind.plural] = text
+    return chosen
+
+
+async def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
+    """The client's credentials in the framework's terms; asked again when a token has expired."""
+    header = await configuration.get_api_key_with_prefix("BearerToken")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        token=header.split(" ", 1)[-1] if header else None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+    )

@@ -1,0 +1,60 @@
+"""The operator's own settings: flags, each with an environment variable as its default: a chart can set either."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+ENV_PREFIX = "SLUICE_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this operator runs. `namespaces` empty: all. `kubeconfig` None: the pod's service account."""
+
+    runtime_image: str
+    router_image: str
+    namespaces: tuple[str, ...]
+    metrics_port: int
+    workers: int
+    log_level: str
+    log_format: Literal["json", "text"]
+    kubeconfig: str | None
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from flags and environment; exits with a usage message where they are wrong."""
+    values = _parser(environment).parse_args(arguments)
+    return Settings(
+        runtime_image=values.runtime_image,
+        router_image=values.router_image,
+        namespaces=tuple(sorted({name.strip() for name in values.namespaces.split(",") if name.strip()})),
+        metrics_port=values.metrics_port,
+        workers=values.workers,
+        log_level=values.log_level,
+        log_format=values.log_format,
+        kubeconfig=values.kubeconfig or None,
+    )
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    def default(name: str, fallback: str | None = None) -> str | None:
+        return environment.get(ENV_PREFIX + name, fallback)
+
+    parser = argparse.ArgumentParser("sluice-operator", description="The Sluice operator.")
+    for flag, meaning in (
+        ("runtime-image", "image of model pods of new revisions"),
+        ("router-image", "image of routers"),
+    ):
+        value = default(flag.upper().replace("-", "_"))
+        parser.add_argument(f"--{flag}", default=value, required=not value, help=meaning)
+    parser.add_argument("--namespaces", default=default("NAMESPACES", ""), help="comma-separated; none: all")
+    parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", "8081"))
+    parser.add_argument("--workers", type=int, default=default("WORKERS", "8"), help="reconciles at once")
+    parser.add_argument(
+        "--log-level", default=default("LOG_LEVEL", "info"), choices=["debug", "info", "warning", "error"]
+    )
+    parser.add_argument("--log-format", default=default("LOG_FORMAT", "json"), choices=["json", "text"])
+    parser.add_argument("--kubeconfig", default=environment.get("KUBECONFIG"), help="none: the service account")
+    return parser

@@ -16,9 +16,7 @@ METRICS_API = "v1beta1.metrics.k8s.io"
 def apply(name: str) -> None:
     """Apply the manifest of one add-on; doing so again changes nothing."""
     template = string.Template((MANIFESTS / f"{name}.yaml").read_text())
-    text = template.substitute(
-        gateway=layout.GATEWAY, port=layout.METRICS_SERVER_PORT, ca=configs.encoded("ca.crt")
-    )
+    text = template.substitute(gateway=layout.GATEWAY, port=layout.METRICS_SERVER_PORT, ca=configs.encoded("ca.crt"))
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
 
 

@@ -69,9 +69,10 @@ def from_dockerfile(image: str, dockerfile: Path, context: Path, arguments: Mapp
         buildah(*words, "--tag", image, "--file", dockerfile, context)
 
 
-def export(image: str, archive: Path) -> None:
-    """Write the image to an uncompressed archive that containerd can import."""
-    buildah("push", "--quiet", "--disable-compression", image, f"docker-archive:{archive}:{image}")
+def push(image: str, folder: Path) -> None:
+    """Add the image to a folder in the OCI layout, uncompressed: compression would cost more than it saves here."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    buildah("push", "--quiet", "--disable-compression", image, f"oci:{folder}:newest")
 
 
 def loans(scratch: Path) -> list[tuple[Path, str]]:

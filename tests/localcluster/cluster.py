@@ -47,25 +47,24 @@ def up(without: Iterable[str] = (), takeover: bool = False) -> None:
         packages.ensure()
         programs = build.ensure(name for name in build.PROGRAMS if name not in (*skipped, "helm"))
         build.link(programs)
-        pause = images.pause_archive()
         machine.claim()
         with step("starting the cluster"):
             network.up()
             certs.ensure()
-            configs.write(pause.name)
+            configs.write(images.pause().name)
             configs.publish_kubeconfig()
-            start_all(skipped, pause)
+            start_all(skipped)
     say(f"the cluster is ready: export KUBECONFIG={layout.KUBECONFIG}")
 
 
-def start_all(skipped: set[str], pause: images.Archive) -> None:
+def start_all(skipped: set[str]) -> None:
     """Start the components in an order in which each finds what it needs."""
     fresh = not processes.recorded("kubelet")
     control.launch("etcd", "containerd")
     control.settle("containerd")
     if fresh:
         containers.purge()
-    images.load(pause)
+    images.ensure_pause()
     control.settle("etcd")
     control.launch("kube-apiserver")
     control.settle("kube-apiserver")

@@ -70,9 +70,7 @@ def parent_is_shim(pid: int) -> bool:
 
 def unmount_all() -> None:
     """Unmount everything below our folders."""
-    unmount_below(
-        layout.RUN, layout.DATA, layout.containerd_root(), layout.buildah_root(), layout.BUILDAH_RUN
-    )
+    unmount_below(layout.RUN, layout.DATA, layout.containerd_root(), layout.buildah_root(), layout.BUILDAH_RUN)
 
 
 def unmount_below(*roots: Path) -> None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster import buildah, cachedir, layout, rootfs, router
+from localcluster import buildah, cachedir, layout, rootfs, router, transfer
 from localcluster.components import COMPONENTS, ctr
 from localcluster.errors import ClusterError
-from localcluster.progress import say, step
+from localcluster.progress import step
 from localcluster.shell import run
 
 PREFIX = "sluice.local"
@@ -34,20 +34,12 @@ class Image:
     build: Callable[[], None]
 
 
-@dataclass(frozen=True)
-class Archive:
-    """An image in a file, ready for import."""
-
-    name: str
-    path: Path
-
-
 def ensure_images(wanted: Iterable[str] = ()) -> dict[str, str]:
     """Build and import what is missing of `wanted` (default: all that have sources); return {kind: name}."""
     if not COMPONENTS["containerd"].well():
         raise ClusterError("images go into the running cluster: run `python -m localcluster up` first")
     kinds = list(wanted) or [kind for kind in NAMES if kind not in DOCKERFILES or DOCKERFILES[kind].exists()]
-    with cachedir.lock(layout.cache() / "locks" / "images.lock", "another build of images"):
+    with images_lock():
         present, names = imported(), {}
         for kind in kinds:
             image = recipe(kind)
@@ -153,17 +145,8 @@ def ensure_built(image: Image) -> None:
 def build_and_import(image: Image) -> None:
     with buildah.session():
         ensure_built(image)
-        with tempfile.TemporaryDirectory(dir=layout.cache()) as folder:
-            archive = Archive(image.name, Path(folder) / "image.tar")
-            buildah.export(image.name, archive.path)
-            load(archive)
-
-
-def load(archive: Archive) -> None:
-    """Import an archive unless containerd has its image."""
-    if archive.name not in imported():
-        with step(f"importing {archive.name}"):
-            run(*ctr("images", "import", str(archive.path)))
+        with step(f"importing {image.name}"):
+            transfer.to_containerd(image.name)
 
 
 def imported() -> set[str]:
@@ -171,19 +154,24 @@ def imported() -> set[str]:
     return set(run(*ctr("images", "list", "--quiet"), timeout=30.0).split())
 
 
-def pause_archive() -> Archive:
+def pause() -> Image:
     """The image that holds a pod's network: a static busybox that sleeps."""
-    tag = cachedir.digest([rootfs.BUSYBOX.read_bytes(), *PAUSE_COMMAND])
-    name = f"{PREFIX}/pause:{tag}"
+    name = f"{PREFIX}/pause:{cachedir.digest([rootfs.BUSYBOX.read_bytes(), *PAUSE_COMMAND])}"
 
-    def build(folder: Path) -> None:
-        say(f"making {name}")
-        (folder / "root").mkdir()
-        rootfs.busybox(folder / "root")
-        with buildah.session():
-            command = ("--entrypoint", json.dumps(PAUSE_COMMAND))
-            buildah.from_rootfs(name, folder / "root", *command)
-            buildah.export(name, folder / "image.tar")
-        shutil.rmtree(folder / "root")
+    def build() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            rootfs.busybox(Path(folder))
+            buildah.from_rootfs(name, Path(folder), "--entrypoint", json.dumps(PAUSE_COMMAND))
 
-    return Archive(name, cachedir.ensure(layout.cache() / "images" / f"pause-{tag}", build) / "image.tar")
+    return Image(name, build)
+
+
+def ensure_pause() -> None:
+    """Import the pause image, without which no pod starts."""
+    with images_lock():
+        if pause().name not in imported():
+            build_and_import(pause())
+
+
+def images_lock() -> AbstractContextManager[None]:
+    return cachedir.lock(layout.cache() / "locks" / "images.lock", "another build of images")

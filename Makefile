@@ -49,7 +49,7 @@ bench: $(READY) cluster images ## measure the operator; tables and build/bench/*
 	@$(PYTHON) -m bench
 
 cluster: $(READY) ## a real single-node Kubernetes on this machine; kubeconfig in .cluster/kubeconfig
-	@$(PYTHON) -m localcluster up
+	@$(PYTHON) -m localcluster up $(if $(CI),--takeover)
 
 images: cluster ## build the images and load them into the local cluster
 	@$(PYTHON) -m localcluster images

@@ -19,9 +19,10 @@ from sluice_operator.planning.pod_template import FETCH, RESTRICTED, RUNTIME, me
 PORT = 8080
 CREDENTIALS_VOLUME = "credentials"
 CLAIM_VOLUME = "claim"
-PRE_STOP_SECONDS = 5
-"""How long a stopping pod serves on: routers ask DNS every second, and a removed address must have left them all."""
-GRACE_SECONDS = 60
+PRE_STOP_SECONDS = 35
+"""How long a stopping pod serves on: a removed address must have left every router first, and cluster DNS may hold it
+for 30 s (the time to live that kubeadm sets)."""
+GRACE_SECONDS = 90
 
 
 def manifests(owner: ModelDeployment, record: RevisionRecord) -> tuple[Manifest, ...]:

@@ -75,7 +75,7 @@ def _extract_members(tar: tarfile.TarFile, target: Path) -> None:
 
 
 def _read_to_end(stream: _Bounded) -> None:
-    """tar stops at its end mark; the checksum of a gzip stream comes after it."""
+    """Tar stops at its end mark; the checksum of a gzip stream comes after it."""
     while stream.read(MAX_HEADER_READ):
         pass
 

@@ -2,7 +2,9 @@
 
 A request joins a queue, and one flush per turn of the event loop takes what is there. Sixteen busy connections so batch
 themselves, and a lone request waits for nothing. Runs of microseconds stay on the loop, because handing them to a
-thread costs more than they do; longer ones go to a thread, and requests gather meanwhile.
+thread costs more than they do; longer ones go to a thread, and requests gather meanwhile. A model starts on the thread
+and comes to the loop once its real requests have shown that it is fast, because one long run on the loop would silence
+the probes; a model whose cost the shapes do not bound never comes.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ INLINE_SECONDS = 0.0005
 """Runs shorter than this, on average, stay on the event loop. A hand-over to a thread and back costs about 100 us."""
 
 _SMOOTHING = 0.2
-"""Weight of the latest run in the moving average: after a rare hiccup it is forgotten within about ten runs."""
+"""Weight of the latest run in the moving average: four fast runs prove a new model, ten forget a hiccup."""
 
 Outcome = list[Tensor] | Exception
 BatchKey = tuple[object, ...]
@@ -56,9 +58,10 @@ class Batcher:
         max_queue: int,
         max_delay: float = 0.0,
         deadline: float = 30.0,
-        typical_seconds: float = 0.0,
+        bounded: bool = True,
+        typical_seconds: float = 2 * INLINE_SECONDS,
         observe: Callable[[int, float], None] = lambda rows, seconds: None,
-        clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._runner = runner
         self._max_rows = max_rows
@@ -67,7 +70,10 @@ class Batcher:
         self._deadline = deadline
         self._mean_seconds = typical_seconds
         self._observe = observe
-        self._clock = clock
+        # CPU time, because a thread's wall time includes its waits for the interpreter lock: under load a fast model
+        # would look slow on the thread, and never come back from it.
+        self._cpu_clock = cpu_clock
+        self._bounded = bounded
         self._queue: deque[Work] = deque()
         self._queued_rows = 0
         self._running = False
@@ -83,7 +89,7 @@ class Batcher:
     @property
     def inline(self) -> bool:
         """True while runs are short enough for the event loop; then no work outlives its loop turn by much."""
-        return self._mean_seconds < INLINE_SECONDS
+        return self._bounded and self._mean_seconds < INLINE_SECONDS
 
     def submit(self, work: Work) -> None:
         """Queue a work; its future gets the outputs, or a RequestError (FAILED, DEADLINE).
@@ -132,7 +138,7 @@ class Batcher:
         batch = self._take()
         if not batch:
             return
-        if self.inline:
+        if self.inline and batch[0].rows <= self._max_rows:
             self._deliver(batch, self._execute(batch))
             self._schedule()
         else:
@@ -190,11 +196,10 @@ class Batcher:
         return _split(outputs, [work.rows for work in batch])
 
     def _timed_run(self, outputs: tuple[str, ...], inputs: Tensors, rows: int) -> list[Tensor]:
-        started = self._clock()
+        started, cpu_started = time.perf_counter(), self._cpu_clock()
         result = self._runner.run(list(outputs), inputs)
-        seconds = self._clock() - started
-        self._mean_seconds += _SMOOTHING * (seconds - self._mean_seconds)
-        self._observe(rows, seconds)
+        self._mean_seconds += _SMOOTHING * (self._cpu_clock() - cpu_started - self._mean_seconds)
+        self._observe(rows, time.perf_counter() - started)
         return result
 
     def _deliver(self, batch: list[Work], outcomes: list[Outcome]) -> None:

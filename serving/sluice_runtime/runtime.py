@@ -20,7 +20,7 @@ from sluice_runtime.batching import Batcher
 from sluice_runtime.cpu import allowed_cpus, cpu_quota, usable_threads
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import Model, Plane
-from sluice_runtime.sessions import Session, load_session, row_independent, typical_seconds, warm_up
+from sluice_runtime.sessions import Session, load_session, row_independent, warm_up
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ class Loaded:
     session: Session
     manifest: Manifest
     max_rows: int
-    seconds_per_run: float
 
 
 class Runtime:
@@ -79,7 +78,7 @@ class Runtime:
             max_queue=limits.max_queue,
             max_delay=self.config.batching.max_delay_seconds,
             deadline=limits.deadline_seconds,
-            typical_seconds=loaded.seconds_per_run,
+            bounded=loaded.session.signature.bounded,
             observe=self.metrics.observe_run,
         )
         model = Model(self.config.name, loaded.manifest.version, loaded.session.signature, self._batcher)
@@ -107,7 +106,7 @@ def load(config: RuntimeConfig) -> Loaded:
     max_rows = _shared_rows(session, config.batching.max_size)
     warm_up(session, max_rows)
     log.info("loaded %s with %d threads", package.digest, threads)
-    return Loaded(session, package.manifest, max_rows, typical_seconds(session))
+    return Loaded(session, package.manifest, max_rows)
 
 
 def _shared_rows(session: Session, max_size: int) -> int:

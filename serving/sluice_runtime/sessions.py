@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,23 +70,6 @@ def warm_up(session: Session, max_rows: int) -> None:
             session.run(names, example(session.signature, rows))
         except Exception as error:
             log.warning("the warm-up with %d rows failed: %s", rows, error)
-
-
-def typical_seconds(session: Session) -> float:
-    """Time of one run of one made-up row, the best of three; 0 when the graph refuses it."""
-    names = [spec.name for spec in session.signature.outputs]
-    inputs = example(session.signature, rows=1)
-    try:
-        return min(_timed(lambda: session.run(names, inputs)) for _ in range(3))
-    except Exception as error:
-        log.debug("no typical run could be timed: %s", error)
-        return 0.0
-
-
-def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def example(signature: Signature, rows: int, seed: int = 0) -> dict[str, Tensor]:

@@ -46,6 +46,12 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
     batchable: bool
 
+    @property
+    def bounded(self) -> bool:
+        """True when the number of rows alone tells how much a request costs: no other dimension is open, no text."""
+        open_allowed = 1 if self.batchable else 0
+        return all(spec.datatype is not Datatype.BYTES and -1 not in spec.shape[open_allowed:] for spec in self.inputs)
+
     def check(self, tensors: Tensors) -> None:
         """Check a request's tensors against the inputs.
 

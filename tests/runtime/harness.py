@@ -1,5 +1,6 @@
 """Starts the runtime's real processes and talks to them."""
 
+import concurrent.futures
 import contextlib
 import os
 import signal
@@ -108,6 +109,17 @@ class Running:
             return self.client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+
+def turns_tensor(turns: int) -> dict[str, Any]:
+    """Input of the model that is as slow as asked."""
+    return {"name": "turns", "datatype": "INT64", "shape": [], "data": [turns]}
+
+
+def hammer(running: Running, callers: int, turns: int) -> list[httpx.Response]:
+    """Answers to as many slow requests at the same time."""
+    with concurrent.futures.ThreadPoolExecutor(callers) as pool:
+        return list(pool.map(lambda _: running.infer(turns_tensor(turns)), range(callers)))
 
 
 @contextlib.contextmanager

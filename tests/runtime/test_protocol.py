@@ -263,9 +263,7 @@ def test_a_caller_that_leaves_in_the_middle_of_its_body_harms_nobody(classifier:
 
 def test_requests_are_counted_by_code(classifier: Running) -> None:
     def count(code: int) -> float:
-        return classifier.metrics().get(
-            f'sluice_requests_total{{code="{code}",model="shop",revision="abc123"}}', 0
-        )
+        return classifier.metrics().get(f'sluice_requests_total{{code="{code}",model="shop",revision="abc123"}}', 0)
 
     before = count(200), count(400)
     classifier.infer(features())

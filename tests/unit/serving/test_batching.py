@@ -17,13 +17,13 @@ SLOW = INLINE_SECONDS * 1000
 
 def batcher_of(runner: FakeRunner, **settings: object) -> Batcher:
     """A batcher whose clock stands still, so that its idea of fast and slow is the test's alone."""
-    defaults: dict[str, object] = {"max_rows": 64, "max_queue": 100, "clock": lambda: 0.0}
+    defaults: dict[str, object] = {"max_rows": 64, "max_queue": 100, "typical_seconds": 0.0, "cpu_clock": lambda: 0.0}
     return Batcher(runner, **{**defaults, **settings})  # type: ignore[arg-type]
 
 
 def slow_batcher_of(runner: FakeRunner, **settings: object) -> Batcher:
     ticks = iter(range(10**6))
-    return batcher_of(runner, typical_seconds=SLOW, clock=lambda: next(ticks) * SLOW, **settings)
+    return batcher_of(runner, typical_seconds=SLOW, cpu_clock=lambda: next(ticks) * SLOW, **settings)
 
 
 def work_of(x: Tensor, outputs: tuple[str, ...] = ("y",), key: object = None) -> Work:
@@ -176,6 +176,27 @@ async def test_requests_gather_while_a_long_run_is_busy() -> None:
     gate.open.set()
     await asyncio.gather(first.future, *(work.future for work in others))
     assert runner.runs == [1, 7]
+
+
+async def test_a_new_model_proves_itself_on_the_thread_first() -> None:
+    runner = FakeRunner()
+    batcher = Batcher(runner, max_rows=64, max_queue=100, cpu_clock=lambda: 0.0)
+    assert not batcher.inline
+    for _ in range(4):
+        work = work_of(row(1))
+        submit(batcher, work)
+        await work.future
+    assert runner.threads == {"run_0"}
+    assert batcher.inline
+
+
+async def test_what_shapes_do_not_bound_stays_on_the_thread() -> None:
+    runner = FakeRunner()
+    unbounded, large = work_of(row(1)), work_of(np.zeros((5, 1), np.float32))
+    submit(batcher_of(runner, bounded=False), unbounded)
+    submit(batcher_of(runner, max_rows=4), large)
+    await asyncio.gather(unbounded.future, large.future)
+    assert runner.threads == {"run_0"}
 
 
 async def test_a_model_that_becomes_fast_comes_back_to_the_loop() -> None:

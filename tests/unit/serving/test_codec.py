@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unit.serving.fakes import model_of, spec
 from sluice.manifest import Datatype
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.plane import InferRequest, InferResponse
 from sluice_runtime.protocol.codec import decode_request, encode_error, encode_metadata, encode_response
 from sluice_runtime.signature import NUMPY_TYPES, Tensor
+from unit.serving.fakes import model_of, spec
 
 
 def body_of(datatype: str, shape: Any, data: Any, **more: Any) -> bytes:
@@ -66,10 +66,18 @@ def test_every_datatype_and_shape_survives_the_way_out_and_in(
     np.testing.assert_array_equal(received, tensor)
 
 
-@given(st.binary() | st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-       lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(
-           ["inputs", "outputs", "id", "name", "shape", "datatype", "data", "x", "FP32"]), inner)).map(
-               lambda value: orjson.dumps(value, default=str) if _fits_json(value) else b"["))
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["inputs", "outputs", "id", "name", "shape", "datatype", "data", "x", "FP32"]), inner
+            )
+        ),
+    ).map(lambda value: orjson.dumps(value, default=str) if _fits_json(value) else b"[")
+)
 def test_no_body_raises_anything_but_a_clear_refusal(body: bytes) -> None:
     try:
         decode_request(body, model_of(spec("x", Datatype.FP32, -1)))

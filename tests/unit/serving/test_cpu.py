@@ -32,7 +32,5 @@ def test_without_a_cgroup_there_is_no_quota(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("quota", "cpus", "threads"), [(0.25, 8, 1), (1.0, 8, 1), (1.5, 8, 2), (16.0, 4, 4), (None, 4, 4), (None, 0, 1)]
 )
-def test_threads_are_the_quota_rounded_up_within_the_allowed_cpus(
-    quota: float | None, cpus: int, threads: int
-) -> None:
+def test_threads_are_the_quota_rounded_up_within_the_allowed_cpus(quota: float | None, cpus: int, threads: int) -> None:
     assert usable_threads(quota, cpus) == threads

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sluice.failures import PackageError, Reason
-from sluice.manifest import Datatype, Manifest
+from sluice.manifest import Datatype, Manifest, TensorSpec
 from sluice_runtime.errors import RequestError
 from sluice_runtime.signature import Signature, agree, read_signature
 from unit.serving.fakes import spec
@@ -44,6 +44,22 @@ def test_only_a_graph_whose_tensors_all_count_rows_is_batched(
     inputs: list[Node], outputs: list[Node], batchable: bool
 ) -> None:
     assert read_signature(inputs, outputs).batchable is batchable
+
+
+@pytest.mark.parametrize(
+    ("inputs", "batchable", "bounded"),
+    [
+        ((spec("x", Datatype.FP32, -1, 3),), True, True),
+        ((spec("x", Datatype.FP32, -1, 3),), False, False),
+        ((spec("x", Datatype.FP32, -1, -1),), True, False),
+        ((spec("x", Datatype.FP32, 1, 3),), False, True),
+        ((spec("x", Datatype.FP32, -1), spec("t", Datatype.BYTES, -1)), True, False),
+    ],
+)
+def test_only_shapes_that_rows_determine_bound_the_cost(
+    inputs: tuple[TensorSpec, ...], batchable: bool, bounded: bool
+) -> None:
+    assert Signature(inputs, inputs, batchable).bounded is bounded
 
 
 def test_an_output_that_is_no_tensor_is_not_offered() -> None:

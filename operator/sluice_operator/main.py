@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import kopf
 import uvloop
+from kopf._core.engines.peering import Identity
 from kubernetes.aio.client import Configuration
 
 from sluice_operator import health, logs, settings
@@ -143,6 +144,8 @@ class Operator:
             clusterwide=not self._settings.namespaces,
             namespaces=self._settings.namespaces,
             standalone=True,
+            # Of no use without peering, but made from the user's name where none is given; a pod's uid has no name.
+            identity=Identity("sluice"),
             stop_flag=stop,
         )
         # The framework has put its own signal handlers in place of ours; the end is ours to order.

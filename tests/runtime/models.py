@@ -30,7 +30,8 @@ def trained() -> ModelProto:
 
     rows, labels = load_breast_cancer(return_X_y=True)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, labels)
-    return to_onnx(model, rows[:1].astype(np.float32), options={"zipmap": False}, target_opset=17)
+    graph: ModelProto = to_onnx(model, rows[:1].astype(np.float32), options={"zipmap": False}, target_opset=17)
+    return graph
 
 
 def every_datatype() -> ModelProto:

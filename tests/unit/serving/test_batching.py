@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -42,9 +41,8 @@ async def kind_of(work: Work) -> Kind:
     return caught.value.kind
 
 
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
+async def until_entered(gate: "Gate") -> None:
+    assert await asyncio.to_thread(gate.entered.wait, 20)
 
 
 class Gate:
@@ -168,7 +166,7 @@ async def test_requests_gather_while_a_long_run_is_busy() -> None:
     batcher = slow_batcher_of(runner)
     first = work_of(row(0))
     submit(batcher, first)
-    await until(gate.entered.is_set)
+    await until_entered(gate)
     others = [work_of(row(i)) for i in range(1, 8)]
     submit(batcher, *others)
     await turns()
@@ -216,7 +214,7 @@ async def test_abandoned_work_is_dropped_before_it_runs() -> None:
     batcher = slow_batcher_of(runner)
     works = [work_of(row(i)) for i in range(3)]
     submit(batcher, works[0])
-    await until(gate.entered.is_set)
+    await until_entered(gate)
     submit(batcher, *works[1:])
     batcher.drop(works[1], RequestError(Kind.ABANDONED, "gone"))
     gate.open.set()
@@ -241,7 +239,7 @@ async def test_leaving_while_the_run_is_on_harms_nobody() -> None:
     batcher = slow_batcher_of(runner)
     works = [work_of(row(i)) for i in range(2)]
     submit(batcher, *works)
-    await until(gate.entered.is_set)
+    await until_entered(gate)
     batcher.drop(works[0], RequestError(Kind.ABANDONED, "gone"))
     gate.open.set()
     assert (await works[1].future)[0].item() == 2
@@ -254,7 +252,7 @@ async def test_a_full_queue_refuses_at_once_and_recovers() -> None:
     batcher = slow_batcher_of(runner, max_queue=2)
     first = work_of(row(0))
     submit(batcher, first)
-    await until(gate.entered.is_set)
+    await until_entered(gate)
     waiting = [work_of(row(i)) for i in (1, 2)]
     submit(batcher, *waiting)
     assert batcher.full
@@ -272,7 +270,7 @@ async def test_a_deadline_passes_for_waiting_and_running_work_alike() -> None:
     batcher = slow_batcher_of(runner, deadline=0.05)
     running = work_of(row(0))
     submit(batcher, running)
-    await until(gate.entered.is_set)
+    await until_entered(gate)
     waiting = work_of(row(1))
     submit(batcher, waiting)
     assert await kind_of(running) is Kind.DEADLINE

@@ -14,7 +14,7 @@ from sluice.manifest import Datatype, load_manifest
 from sluice.package import open_package, write_package
 
 
-def identity_model(path: Path, kind: int = TensorProto.FLOAT, shape: tuple[object, ...] = ("N", 3)) -> Path:
+def identity_model(path: Path, kind: int = TensorProto.FLOAT, shape: tuple[str | int, ...] = ("N", 3)) -> Path:
     node = helper.make_node("Identity", ["x"], ["y"])
     tensors = [helper.make_tensor_value_info(name, kind, shape) for name in ("x", "y")]
     graph = helper.make_graph([node], "g", tensors[:1], tensors[1:])

@@ -78,10 +78,8 @@ def existing_cluster(kubeconfig: str, prefix: str, tag: str) -> Cluster:
 def install_chart(cluster: Cluster, values: Mapping[str, Any] | None = None) -> None:
     """Install or upgrade the chart with the cluster's images and wait until the operator runs."""
     flags = [f"--set={key}={value}" for key, value in (values or {}).items()]
-    for kind, image in cluster.images.items():
-        repository, _, tag = image.rpartition(":")
-        # As text: a tag of digits alone must not become a number.
-        flags += [f"--set-string=images.{kind}.repository={repository}", f"--set-string=images.{kind}.tag={tag}"]
+    # As text: a tag of digits alone must not become a number.
+    flags += [f"--set-string={key}={value}" for key, value in image_values(cluster.images).items()]
     command = [cluster.helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, "--create-namespace"]
     done = subprocess.run(
         [*command, "--wait", "--timeout", "3m", *flags],

@@ -36,7 +36,9 @@ def install(kube: Kube) -> None:
     wanted = crd.definition()
     wanted["metadata"]["annotations"].update(ADOPTABLE)
     wanted["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "Helm"
-    kube.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(wanted))
+    # As Helm, so that a later upgrade of the chart finds no conflict over fields that nobody else wants.
+    words = ("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", "-")
+    kube.run(*words, stdin=json.dumps(wanted))
     kube.wait(f"crd/{crd.CRD_NAME}", "condition=Established")
 
 

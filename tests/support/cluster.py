@@ -95,7 +95,7 @@ def install_chart(cluster: Cluster, values: Mapping[str, Any] | None = None) -> 
 
 def image_values(names: Mapping[str, str]) -> dict[str, str]:
     """The chart's values for full image names of the form REGISTRY/REPOSITORY:TAG."""
-    values = {}
+    values: dict[str, str] = {}
     for kind, name in names.items():
         path, _, tag = name.rpartition(":")
         registry, _, repository = path.partition("/")

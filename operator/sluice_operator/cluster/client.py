@@ -188,7 +188,9 @@ class Client:
         return response.status, _parsed(text)
 
     def _error(self, status: int, answer: Json, kind: str, name: str) -> Exception:
-        metrics.API_ERRORS.labels(str(status)).inc()
+        if status != 404:
+            # Asking whether something exists is no error.
+            metrics.API_ERRORS.labels(str(status)).inc()
         message = str(answer.get("message", "")) or f"HTTP {status}"
         if status in _OVERLOADED:
             # No word on the server as a whole: one failing webhook answers 500 for one kind of object.

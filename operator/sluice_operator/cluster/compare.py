@@ -35,7 +35,8 @@ def with_hash(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def up_to_date(hashed: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
     """Whether applying `hashed` (see `with_hash`) would change nothing that matters in `live`."""
-    return live is not None and contains(live, hashed)
+    wanted = {key: value for key, value in hashed.items() if key not in ("apiVersion", "kind")}
+    return live is not None and contains(live, wanted)
 
 
 _LIST_KEYS = ("mountPath", "uid", "containerPort", "port", "name")

@@ -146,9 +146,15 @@ def _resolver(job: Json, seen: Seen) -> Resolver:
     status = job.get("status") or {}
     for kind in ("Failed", "FailureTarget", "Complete"):
         ended = problems.condition(status, kind)
-        if ended is not None and ended["status"] == "True":
+        if ended is not None and ended["status"] == "True" and not any(_speaks_yet(pod) for pod in pods):
             return Resolver("Failed", problem=problem or _without_word(kind, ended))
     return Resolver("Running", problem=problem)
+
+
+def _speaks_yet(pod: Json) -> bool:
+    """Whether the pod's last word is still to come: jobs and pods are watched apart, and one may be ahead."""
+    ended = any((container.get("state") or {}).get("terminated") for container in problems.containers(pod))
+    return not ended and not problems.leaving(pod)
 
 
 def _without_word(kind: str, ended: Json) -> Problem:

@@ -1,0 +1,34 @@
+"""Flags win over the environment, which wins over defaults."""
+
+import pytest
+
+from sluice_operator.settings import parse
+
+IMAGES = {"SLUICE_RUNTIME_IMAGE": "run:1", "SLUICE_ROUTER_IMAGE": "route:1"}
+
+
+def test_the_environment_alone_suffices():
+    settings = parse([], {**IMAGES, "SLUICE_NAMESPACES": "b, a,,a", "SLUICE_METRICS_PORT": "9000"})
+    assert (settings.runtime_image, settings.router_image) == ("run:1", "route:1")
+    assert settings.namespaces == ("a", "b")
+    assert settings.metrics_port == 9000
+    assert settings.kubeconfig is None
+
+
+def test_no_namespace_means_all():
+    assert parse([], IMAGES).namespaces == ()
+
+
+def test_a_flag_wins():
+    assert parse(["--runtime-image", "run:2", "--workers", "3"], IMAGES).runtime_image == "run:2"
+
+
+@pytest.mark.parametrize("arguments", [["--log-level", "loud"], ["--workers", "many"], ["--nonsense"]])
+def test_what_makes_no_sense_is_refused(arguments):
+    with pytest.raises(SystemExit):
+        parse(arguments, IMAGES)
+
+
+def test_images_are_needed():
+    with pytest.raises(SystemExit):
+        parse([], {})

@@ -1,11 +1,14 @@
 """Objects as the API server returns them, cut to what the operator reads."""
 
 import json
+from typing import Any
 
 MANAGED = {"app.kubernetes.io/managed-by": "sluice"}
 
 
-def metadata(name, *, version=1, owner=None, labels=None, **more):
+def metadata(
+    name: str, *, version: int = 1, owner: str | None = None, labels: dict[str, str] | None = None, **more: Any
+) -> dict[str, Any]:
     own = {} if owner is None else {"sluice.dev/deployment": owner}
     return {
         "namespace": "shop",
@@ -17,31 +20,35 @@ def metadata(name, *, version=1, owner=None, labels=None, **more):
     }
 
 
-def controlled_by(name, uid, kind="ModelDeployment"):
+def controlled_by(name: str, uid: str, kind: str = "ModelDeployment") -> list[Any]:
     return [{"apiVersion": "x", "kind": kind, "name": name, "uid": uid, "controller": True}]
 
 
-def condition(kind, status, reason="", message="", since="2026-01-01T00:00:00Z"):
+def condition(
+    kind: str, status: str, reason: str = "", message: str = "", since: str = "2026-01-01T00:00:00Z"
+) -> dict[str, Any]:
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
 
 
-def waiting(reason, message="", **more):
+def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
     return {"state": {"waiting": {"reason": reason, "message": message}}, **more}
 
 
-def terminated(exit_code=1, message="", reason="Error"):
+def terminated(exit_code: int = 1, message: str = "", reason: str = "Error") -> dict[str, Any]:
     return {"terminated": {"exitCode": exit_code, "message": message, "reason": reason}}
 
 
-def word(reason, message="said so"):
+def word(reason: str, message: str = "said so") -> str:
     return json.dumps({"reason": reason, "message": message})
 
 
-def container(name, state, image="img"):
+def container(name: str, state: Any, image: str = "img") -> dict[str, Any]:
     return {"name": name, "image": image, "ready": False, "restartCount": 0, **state}
 
 
-def pod(name="p", *, init=(), main=(), ready=False, conditions=(), **more):
+def pod(
+    name: str = "p", *, init: Any = (), main: Any = (), ready: bool = False, conditions: Any = (), **more: Any
+) -> dict[str, Any]:
     status = {
         "conditions": [condition("Ready", str(ready)), *conditions],
         "initContainerStatuses": list(init),

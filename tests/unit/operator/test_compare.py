@@ -1,5 +1,7 @@
 """What counts as a difference between a wish and a live object, and what does not."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,36 +44,41 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize(("live", "wanted"), SAME.values(), ids=SAME)
-def test_no_difference(live, wanted):
+def test_no_difference(live: Any, wanted: Any) -> None:
     assert compare.contains(live, wanted)
 
 
 @pytest.mark.parametrize(("live", "wanted"), DIFFERENT.values(), ids=DIFFERENT)
-def test_a_difference(live, wanted):
+def test_a_difference(live: Any, wanted: Any) -> None:
     assert not compare.contains(live, wanted)
 
 
-MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "1", "b": "2"}}
+MANIFEST: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "x"},
+    "data": {"a": "1", "b": "2"},
+}
 
 
-def test_a_live_object_without_its_kind_is_up_to_date():
+def test_a_live_object_without_its_kind_is_up_to_date() -> None:
     hashed = compare.with_hash(MANIFEST)
     live = {key: value for key, value in hashed.items() if key not in ("apiVersion", "kind")}
     assert compare.up_to_date(hashed, live)
 
 
-def test_an_absent_object_is_not_up_to_date():
+def test_an_absent_object_is_not_up_to_date() -> None:
     assert not compare.up_to_date(compare.with_hash(MANIFEST), None)
 
 
-def test_a_field_dropped_from_the_wish_is_a_difference_though_the_live_object_holds_all_the_rest():
+def test_a_field_dropped_from_the_wish_is_a_difference_though_the_live_object_holds_all_the_rest() -> None:
     live = compare.with_hash(MANIFEST)
     wanted = compare.with_hash({**MANIFEST, "data": {"a": "1"}})
-    assert compare.contains(live["data"], wanted["data"])
+    assert {**live["data"]}.items() >= {**wanted["data"]}.items()
     assert not compare.up_to_date(wanted, live)
 
 
-def test_the_hash_leaves_the_manifest_alone_and_keeps_its_annotations():
+def test_the_hash_leaves_the_manifest_alone_and_keeps_its_annotations() -> None:
     manifest = {**MANIFEST, "metadata": {"name": "x", "annotations": {"mine": "1"}}}
     hashed = compare.with_hash(manifest)
     assert manifest["metadata"]["annotations"] == {"mine": "1"}
@@ -82,12 +89,12 @@ def test_the_hash_leaves_the_manifest_alone_and_keeps_its_annotations():
 @pytest.mark.parametrize(
     ("text", "number"), [("500m", "0.5"), ("1Ki", "1024"), ("1k", "1000"), ("2", "2"), ("1.5Gi", "1610612736")]
 )
-def test_quantities(text, number):
+def test_quantities(text: Any, number: Any) -> None:
     assert str(float(compare.amount(text) or 0)) == str(float(number))
 
 
 @pytest.mark.parametrize("text", ["", "abc", "1Q", "Gi"])
-def test_what_is_no_quantity(text):
+def test_what_is_no_quantity(text: Any) -> None:
     assert compare.amount(text) is None
 
 
@@ -98,5 +105,5 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_everything_contains_itself(value):
+def test_everything_contains_itself(value: Any) -> None:
     assert compare.contains(value, value)

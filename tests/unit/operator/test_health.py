@@ -3,6 +3,7 @@
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ IDLE = Progress(depth=0, oldest_waiting=None, oldest_running=None, last_finished
 WELL = Vitals(at=NOW, started=0, synced=True, late=(), api_away=False, queue=IDLE)
 
 
-def busy(**changes):
+def busy(**changes: Any) -> Any:
     return replace(WELL, queue=replace(IDLE, **changes))
 
 
@@ -36,21 +37,21 @@ DEAD = {
 
 
 @pytest.mark.parametrize("vitals", ALIVE.values(), ids=ALIVE)
-def test_alive(vitals):
+def test_alive(vitals: Any) -> None:
     assert complaints(vitals, NOW) == []
 
 
 @pytest.mark.parametrize(("complaint", "vitals"), DEAD.items(), ids=DEAD)
-def test_not_alive(complaint, vitals):
+def test_not_alive(complaint: Any, vitals: Any) -> None:
     assert complaints(vitals, NOW) == [complaint]
 
 
 @pytest.fixture
-def ask():
+def ask() -> Any:
     """Serve given vitals and ask for a path."""
     servers = []
 
-    def asked(vitals, path):
+    def asked(vitals: Any, path: Any) -> Any:
         server = serve(0, Health(lambda at: vitals, clock=lambda: NOW))
         servers.append(server)
         try:
@@ -66,22 +67,22 @@ def ask():
         server.server_close()
 
 
-def test_liveness_is_served(ask):
+def test_liveness_is_served(ask: Any) -> None:
     assert ask(WELL, "/healthz") == (200, "ok")
     assert ask(replace(WELL, at=NOW - 60), "/healthz") == (503, "the event loop is blocked")
 
 
-def test_readiness_waits_for_the_cache(ask):
+def test_readiness_waits_for_the_cache(ask: Any) -> None:
     assert ask(WELL, "/readyz") == (200, "ok")
     assert ask(replace(WELL, synced=False), "/readyz") == (503, "the cache is not complete yet")
 
 
-def test_metrics_are_served(ask):
+def test_metrics_are_served(ask: Any) -> None:
     status, text = ask(WELL, "/metrics")
     assert status == 200
     for name in ("api_writes_total", "queue_depth", "queue_lag_seconds", "reconcile_duration_seconds"):
         assert f"sluice_operator_{name}" in text
 
 
-def test_other_paths_are_not_there(ask):
+def test_other_paths_are_not_there(ask: Any) -> None:
     assert ask(WELL, "/etc/passwd")[0] == 404

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -17,19 +18,19 @@ DIGEST = "sha256:" + "a" * 64
 RESOLVED = json.dumps({"digest": DIGEST, "name": "m", "version": "1"})
 
 
-def labelled(component, revision=None):
+def labelled(component: Any, revision: Any = None) -> Any:
     labels = {"app.kubernetes.io/component": component}
     return labels if revision is None else {**labels, "sluice.dev/revision": revision}
 
 
-def seen(*objects, warnings=None):
+def seen(*objects: Any, warnings: Any = None) -> Any:
     cache = Cache()
     for kind, obj in objects:
         cache.put(kind, obj)
     return observe.gather(cache, KEY, warnings or {})
 
 
-def deployment(revision="abc", replicas=3, **status):
+def deployment(revision: Any = "abc", replicas: Any = 3, **status: Any) -> Any:
     return {
         "metadata": metadata(f"one-{revision}", owner="one", labels=labelled("model", revision)),
         "spec": {"replicas": replicas},
@@ -37,20 +38,20 @@ def deployment(revision="abc", replicas=3, **status):
     }
 
 
-def model_pod(name, revision="abc", **more):
+def model_pod(name: str, revision: Any = "abc", **more: Any) -> Any:
     return pod(name, owner="one", labels=labelled("model", revision), **more)
 
 
-def test_a_workload_is_what_its_deployment_reports():
+def test_a_workload_is_what_its_deployment_reports() -> None:
     found = observe.workloads(seen((DEPLOYMENT, deployment(readyReplicas=2, availableReplicas=1))))
     assert found == {"abc": Workload(wanted=3, ready=2, available=1)}
 
 
-def test_a_deployment_that_has_reported_nothing_yet_has_no_pods():
+def test_a_deployment_that_has_reported_nothing_yet_has_no_pods() -> None:
     assert observe.workloads(seen((DEPLOYMENT, deployment()))) == {"abc": Workload(wanted=3, ready=0, available=0)}
 
 
-def test_each_revision_has_its_own_problem():
+def test_each_revision_has_its_own_problem() -> None:
     bad = [container("fetch", {"state": terminated(1, word("DigestMismatch", "not it"))})]
     found = observe.workloads(
         seen(
@@ -72,7 +73,7 @@ AUTOSCALERS = {
 
 
 @pytest.mark.parametrize(("said", "active"), AUTOSCALERS.values(), ids=AUTOSCALERS)
-def test_an_autoscaler_says_whether_it_works(said, active):
+def test_an_autoscaler_says_whether_it_works(said: Any, active: Any) -> None:
     hpa = {
         "metadata": metadata("one-abc", owner="one", labels=labelled("model", "abc")),
         "status": {"desiredReplicas": 4, "conditions": [said]},
@@ -81,29 +82,29 @@ def test_an_autoscaler_says_whether_it_works(said, active):
     assert found["abc"].autoscaler == Autoscaler(4, active, said["reason"], said["message"])
 
 
-def test_a_new_autoscaler_says_nothing_yet():
+def test_a_new_autoscaler_says_nothing_yet() -> None:
     hpa = {"metadata": metadata("one-abc", owner="one")}
     found = observe.workloads(seen((DEPLOYMENT, deployment()), (AUTOSCALER, hpa)))
     assert found["abc"].autoscaler == Autoscaler(0, None)
 
 
-def revision(name="one-abc", **data):
+def revision(name: str = "one-abc", **data: Any) -> Any:
     record = {"revision": "abc", "spec_hash": "s", "uri": "http://x", "digest": DIGEST, "image": "i", "runtime": {}}
     return {"metadata": metadata(name, owner="one"), "data": {**record, **data}}
 
 
-def test_a_revision_is_read_from_its_record():
+def test_a_revision_is_read_from_its_record() -> None:
     found = observe.records(seen((CONTROLLER_REVISION, revision())))
     assert found == {"abc": RevisionRecord("abc", "s", "http://x", DIGEST, "i", Runtime())}
 
 
-def test_a_record_that_does_not_parse_is_told_and_left_out(caplog):
+def test_a_record_that_does_not_parse_is_told_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
     broken = revision("one-bad", revision=None)
     assert set(observe.records(seen((CONTROLLER_REVISION, revision()), (CONTROLLER_REVISION, broken)))) == {"abc"}
     assert "one-bad is no revision" in caplog.text
 
 
-def router_config(**annotations):
+def router_config(**annotations: Any) -> Any:
     return {"metadata": metadata("one-router", owner="one", annotations=annotations), "data": {}}
 
 
@@ -111,30 +112,30 @@ def router_config(**annotations):
     ("annotations", "weights"),
     [({"sluice.dev/weights": '{"abc": 90, "def": 10}'}, {"abc": 90, "def": 10}), ({}, {})],
 )
-def test_the_weights_decided_last_are_read_from_the_routers_configuration(annotations, weights):
+def test_the_weights_decided_last_are_read_from_the_routers_configuration(annotations: Any, weights: Any) -> None:
     assert observe.weights(seen((CONFIG_MAP, router_config(**annotations)))) == weights
 
 
-def test_weights_that_do_not_parse_are_told(caplog):
+def test_weights_that_do_not_parse_are_told(caplog: pytest.LogCaptureFixture) -> None:
     assert observe.weights(seen((CONFIG_MAP, router_config(**{"sluice.dev/weights": "90/10"})))) == {}
     assert "is no weights" in caplog.text
 
 
-def test_router_pods_that_go_away_do_not_count():
+def test_router_pods_that_go_away_do_not_count() -> None:
     stays = pod("r1", owner="one", labels=labelled("router"), ready=True)
     leaves = pod("r2", owner="one", labels=labelled("router"), deletionTimestamp="2026-01-01T00:00:00Z")
     found = observe.router_pods(seen((POD, stays), (POD, leaves), (POD, model_pod("m"))))
     assert [obj["metadata"]["name"] for obj in found] == ["r1"]
 
 
-def job(*conditions, **more):
+def job(*conditions: Any, **more: Any) -> Any:
     return {
         "metadata": metadata("one-resolve-h1", owner="one", creationTimestamp="2026-01-01T00:00:00Z", **more),
         "status": {"conditions": list(conditions)},
     }
 
 
-def job_pod(state, **more):
+def job_pod(state: Any, **more: Any) -> Any:
     owner = [{"kind": "Job", "name": "one-resolve-h1", "uid": "uid-one-resolve-h1", "controller": True}]
     return pod("jp", owner="one", ownerReferences=owner, main=[container("resolve", state)], **more)
 
@@ -193,18 +194,18 @@ RESOLVERS = {
 
 
 @pytest.mark.parametrize(("objects", "resolver"), RESOLVERS.values(), ids=RESOLVERS)
-def test_a_resolver(objects, resolver):
+def test_a_resolver(objects: Any, resolver: Any) -> None:
     assert observe.resolvers(seen(*objects)) == {"h1": resolver}
 
 
-def test_a_resolver_whose_pod_is_refused_is_told_from_events():
+def test_a_resolver_whose_pod_is_refused_is_told_from_events() -> None:
     message = 'pods "x" is forbidden: exceeded quota: q'
     found = observe.resolvers(seen((JOB, job()), warnings={"uid-one-resolve-h1": message}))
     assert found["h1"].problem == Problem("QuotaExceeded", message)
 
 
 @pytest.mark.parametrize(("second", "asked"), [(3, []), (10, ["one-resolve-h1"])])
-def test_a_job_without_a_pod_is_asked_about_only_after_a_while(second, asked):
+def test_a_job_without_a_pod_is_asked_about_only_after_a_while(second: Any, asked: Any) -> None:
     cache = Cache()
     cache.put(JOB, job())
     silent = observe.silent(cache, KEY, datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))

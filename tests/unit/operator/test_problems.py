@@ -1,6 +1,7 @@
 """Tables: what Kubernetes shows of a pod, and the one thing a person is told."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,11 @@ from unit.operator.kube_objects import condition, container, pod, terminated, wa
 BACKOFF = "CrashLoopBackOff"
 
 
-def crashed(name, times, ended):
+def crashed(name: str, times: Any, ended: Any) -> Any:
     return container(name, waiting(BACKOFF, "back-off", restartCount=times, lastState=ended))
 
 
-def unschedulable(message):
+def unschedulable(message: Any) -> Any:
     return condition("PodScheduled", "False", "Unschedulable", message)
 
 
@@ -100,24 +101,24 @@ TABLE = {
 
 
 @pytest.mark.parametrize(("seen", "told"), TABLE.values(), ids=TABLE)
-def test_a_pods_problem(seen, told):
+def test_a_pods_problem(seen: Any, told: Any) -> None:
     assert problems.pod_problem(seen) == told
 
 
-def test_a_mount_that_fails_is_told_from_the_pods_events():
+def test_a_mount_that_fails_is_told_from_the_pods_events() -> None:
     stuck = pod(main=[container("runtime", waiting("ContainerCreating"))])
     found = problems.pod_problem(stuck, {"uid-p": 'MountVolume.SetUp failed: secret "s" not found'})
     assert found == Problem("MountFailed", 'MountVolume.SetUp failed: secret "s" not found')
 
 
-def test_messages_are_bounded():
+def test_messages_are_bounded() -> None:
     seen = pod(conditions=[unschedulable("x" * 4000)])
     found = problems.pod_problem(seen)
     assert found is not None
     assert len(found.message) == problems.MESSAGE_LIMIT
 
 
-def test_among_pods_what_cannot_pass_wins():
+def test_among_pods_what_cannot_pass_wins() -> None:
     pods = [
         pod("a", conditions=[unschedulable("no room")]),
         pod("b", init=[container("fetch", {"state": terminated(1, word("ModelCorrupt", "bad bytes"))})]),
@@ -126,7 +127,7 @@ def test_among_pods_what_cannot_pass_wins():
     assert problems.workload_problem(pods, None, {}) == Problem("ModelCorrupt", "bad bytes", permanent=True)
 
 
-def test_among_passing_problems_the_version_tells_more_than_the_place():
+def test_among_passing_problems_the_version_tells_more_than_the_place() -> None:
     pods = [
         pod("a", conditions=[unschedulable("no room")]),
         pod("b", init=[container("fetch", {"state": terminated(1, word("SourceUnreachable", "no route"))})]),
@@ -141,12 +142,12 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("message", "reason"), REFUSALS.items())
-def test_pods_that_were_refused_are_told_from_the_deployment(message, reason):
+def test_pods_that_were_refused_are_told_from_the_deployment(message: Any, reason: Any) -> None:
     deployment = {"status": {"conditions": [condition("ReplicaFailure", "True", "FailedCreate", message)]}}
     assert problems.workload_problem([], deployment, {}) == Problem(reason, message)
 
 
-def test_a_refusal_that_is_over_is_no_problem():
+def test_a_refusal_that_is_over_is_no_problem() -> None:
     deployment = {"status": {"conditions": [condition("ReplicaFailure", "False")]}}
     assert problems.workload_problem([], deployment, {}) is None
 
@@ -154,7 +155,7 @@ def test_a_refusal_that_is_over_is_no_problem():
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def scheduled(seconds_ago):
+def scheduled(seconds_ago: Any) -> Any:
     since = (NOW - timedelta(seconds=seconds_ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return condition("PodScheduled", "True", since=since)
 
@@ -175,7 +176,7 @@ STUCK = {
 
 
 @pytest.mark.parametrize(("age", "init", "main", "is_stuck"), STUCK.values(), ids=STUCK)
-def test_events_are_asked_only_where_a_pod_is_stuck_in_silence(age, init, main, is_stuck):
+def test_events_are_asked_only_where_a_pod_is_stuck_in_silence(age: Any, init: Any, main: Any, is_stuck: Any) -> None:
     seen = pod(
         conditions=[scheduled(age)],
         init=[container("fetch", state) for state in init],

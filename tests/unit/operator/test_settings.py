@@ -1,5 +1,7 @@
 """Flags win over the environment, which wins over defaults."""
 
+from typing import Any
+
 import pytest
 
 from sluice_operator.settings import parse
@@ -7,7 +9,7 @@ from sluice_operator.settings import parse
 IMAGES = {"SLUICE_RUNTIME_IMAGE": "run:1", "SLUICE_ROUTER_IMAGE": "route:1"}
 
 
-def test_the_environment_alone_suffices():
+def test_the_environment_alone_suffices() -> None:
     settings = parse([], {**IMAGES, "SLUICE_NAMESPACES": "b, a,,a", "SLUICE_METRICS_PORT": "9000"})
     assert (settings.runtime_image, settings.router_image) == ("run:1", "route:1")
     assert settings.namespaces == ("a", "b")
@@ -15,20 +17,20 @@ def test_the_environment_alone_suffices():
     assert settings.kubeconfig is None
 
 
-def test_no_namespace_means_all():
+def test_no_namespace_means_all() -> None:
     assert parse([], IMAGES).namespaces == ()
 
 
-def test_a_flag_wins():
+def test_a_flag_wins() -> None:
     assert parse(["--runtime-image", "run:2", "--workers", "3"], IMAGES).runtime_image == "run:2"
 
 
 @pytest.mark.parametrize("arguments", [["--log-level", "loud"], ["--workers", "many"], ["--nonsense"]])
-def test_what_makes_no_sense_is_refused(arguments):
+def test_what_makes_no_sense_is_refused(arguments: Any) -> None:
     with pytest.raises(SystemExit):
         parse(arguments, IMAGES)
 
 
-def test_images_are_needed():
+def test_images_are_needed() -> None:
     with pytest.raises(SystemExit):
         parse([], {})

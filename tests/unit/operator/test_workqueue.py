@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
@@ -17,15 +18,15 @@ B = Key("shop", "b")
 class Passes:
     """A reconcile that notes when it ran and answers as it is told."""
 
-    def __init__(self, *answers, seconds=0.0):
+    def __init__(self, *answers: Any, seconds: float = 0.0) -> None:
         self.answers = list(answers)
         self.seconds = seconds
-        self.began = []
-        self.ended = []
-        self.in_flight = {}
+        self.began: list[tuple[float, str]] = []
+        self.ended: list[str] = []
+        self.in_flight: dict[Key, float] = {}
         self.most_in_flight = 0
 
-    async def __call__(self, namespace, name):
+    async def __call__(self, namespace: str, name: str) -> Any:
         key = Key(namespace, name)
         now = asyncio.get_running_loop().time
         assert key not in self.in_flight, "two passes of one key at once"
@@ -42,19 +43,19 @@ class Passes:
             raise answer
         return answer
 
-    def times(self):
+    def times(self) -> Any:
         return [round(at, 3) for at, _ in self.began]
 
 
-def queue(passes, **options):
+def queue(passes: Any, **options: Any) -> Any:
     options = {"exists": lambda key: True, "chance": lambda: 0.5, **options}
     return WorkQueue(passes, **options)
 
 
-def after(seconds, passes, do, **options):
+def after(seconds: float, passes: Any, do: Any, **options: Any) -> Any:
     """Run a started queue for so long; `do` is called with it first."""
 
-    async def main():
+    async def main() -> Any:
         built = queue(passes, **options)
         built.start()
         result = do(built)
@@ -67,16 +68,16 @@ def after(seconds, passes, do, **options):
     return run(main)
 
 
-def test_a_key_is_reconciled_at_once():
+def test_a_key_is_reconciled_at_once() -> None:
     passes = Passes()
     after(1, passes, lambda q: q.add(A))
     assert passes.began == [(0, "a")]
 
 
-def test_nothing_runs_before_the_start():
+def test_nothing_runs_before_the_start() -> None:
     passes = Passes()
 
-    async def main():
+    async def main() -> Any:
         built = queue(passes)
         built.add(A)
         await asyncio.sleep(100)
@@ -89,16 +90,16 @@ def test_nothing_runs_before_the_start():
     assert passes.times() == [100]
 
 
-def test_many_events_before_a_pass_are_one_pass():
+def test_many_events_before_a_pass_are_one_pass() -> None:
     passes = Passes()
     after(1, passes, lambda q: [q.add(A) for _ in range(50)])
     assert len(passes.began) == 1
 
 
-def test_a_key_that_changes_in_flight_runs_once_more_and_never_beside_itself():
+def test_a_key_that_changes_in_flight_runs_once_more_and_never_beside_itself() -> None:
     passes = Passes(seconds=2.0)
 
-    async def change_twice(q):
+    async def change_twice(q: Any) -> Any:
         q.add(A)
         await asyncio.sleep(1)
         q.add(A)
@@ -108,7 +109,7 @@ def test_a_key_that_changes_in_flight_runs_once_more_and_never_beside_itself():
     assert passes.times() == [0, 2]
 
 
-def test_different_keys_run_at_once_up_to_the_bound():
+def test_different_keys_run_at_once_up_to_the_bound() -> None:
     passes = Passes(seconds=1.0)
     keys = [Key("shop", f"m{n}") for n in range(7)]
     after(20, passes, lambda q: [q.add(key) for key in keys], workers=3)
@@ -116,22 +117,22 @@ def test_different_keys_run_at_once_up_to_the_bound():
     assert sorted(passes.ended) == sorted(key.name for key in keys)
 
 
-def test_a_pass_is_called_again_when_it_asks():
+def test_a_pass_is_called_again_when_it_asks() -> None:
     passes = Passes(7.5, None)
     after(60, passes, lambda q: q.add(A))
     assert passes.times() == [0, 7.5]
 
 
-def test_a_pass_that_asks_for_zero_runs_again_at_once():
+def test_a_pass_that_asks_for_zero_runs_again_at_once() -> None:
     passes = Passes(0.0, None)
     after(60, passes, lambda q: q.add(A))
     assert passes.times() == [0, 0]
 
 
-def test_an_event_comes_before_a_timer_and_replaces_it():
+def test_an_event_comes_before_a_timer_and_replaces_it() -> None:
     passes = Passes(20.0, None)
 
-    async def event_at_five(q):
+    async def event_at_five(q: Any) -> Any:
         q.add(A)
         await asyncio.sleep(5)
         q.add(A)
@@ -140,7 +141,7 @@ def test_an_event_comes_before_a_timer_and_replaces_it():
     assert passes.times() == [0, 5]
 
 
-def test_errors_back_off_and_a_success_resets_them():
+def test_errors_back_off_and_a_success_resets_them() -> None:
     failing = [RuntimeError("no")] * 3
     passes = Passes(*failing, 1.0, *failing)
     after(10, passes, lambda q: q.add(A), chance=lambda: 0.0)
@@ -148,27 +149,27 @@ def test_errors_back_off_and_a_success_resets_them():
 
 
 @pytest.mark.parametrize(("failures", "least", "most"), [(1, 0.05, 0.1), (4, 0.4, 0.8), (30, 30, 60), (5000, 30, 60)])
-def test_backoff_doubles_has_jitter_and_is_bounded(failures, least, most):
+def test_backoff_doubles_has_jitter_and_is_bounded(failures: Any, least: Any, most: Any) -> None:
     assert backoff(failures, 1.0) == pytest.approx(least)
     assert backoff(failures, 0.0) == pytest.approx(most)
     assert backoff(failures, 0.3) <= BACKOFF_MOST
 
 
-def test_a_conflict_is_tried_again_quickly_and_not_logged_as_an_error(caplog):
+def test_a_conflict_is_tried_again_quickly_and_not_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
     passes = Passes(Conflict("stale"), None)
     after(10, passes, lambda q: q.add(A), chance=lambda: 0.0)
     assert passes.times() == [0, 0.1]
     assert not [line for line in caplog.records if line.levelno >= logging.WARNING]
 
 
-def test_an_object_that_is_gone_ends_the_matter_quietly(caplog):
+def test_an_object_that_is_gone_ends_the_matter_quietly(caplog: pytest.LogCaptureFixture) -> None:
     passes = Passes(Gone("not there"))
     after(100, passes, lambda q: q.add(A))
     assert passes.times() == [0]
     assert not [line for line in caplog.records if line.levelno >= logging.WARNING]
 
 
-def test_an_error_is_logged_when_it_is_new_and_when_it_is_over(caplog):
+def test_an_error_is_logged_when_it_is_new_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     passes = Passes(RuntimeError("x"), RuntimeError("x"), RuntimeError("y"), None)
     after(60, passes, lambda q: q.add(A))
@@ -180,16 +181,16 @@ def test_an_error_is_logged_when_it_is_new_and_when_it_is_over(caplog):
     ]
 
 
-def test_one_key_that_fails_does_not_slow_another():
+def test_one_key_that_fails_does_not_slow_another() -> None:
     passes = Passes(RuntimeError("a fails"))
     after(0.01, passes, lambda q: (q.add(A), q.add(B)), workers=1)
     assert passes.began == [(0, "a"), (0, "b")]
 
 
-def test_what_backs_off_is_tried_at_once_when_the_api_server_is_back():
+def test_what_backs_off_is_tried_at_once_when_the_api_server_is_back() -> None:
     passes = Passes(*[RuntimeError("away")] * 12, None)
 
-    async def back(q):
+    async def back(q: Any) -> Any:
         q.add(A)
         await asyncio.sleep(150)
         ran = len(passes.began)
@@ -201,35 +202,35 @@ def test_what_backs_off_is_tried_at_once_when_the_api_server_is_back():
     after(1, passes, back)
 
 
-def test_every_key_is_looked_at_again_though_nothing_happens():
+def test_every_key_is_looked_at_again_though_nothing_happens() -> None:
     passes = Passes()
     after(1000, passes, lambda q: q.add(A), chance=lambda: 0.5)
     assert passes.times() == [0, 300, 600, 900]
 
 
 @pytest.mark.parametrize(("chance", "second"), [(0.0, 270), (1.0, 330)])
-def test_the_regular_look_is_jittered(chance, second):
+def test_the_regular_look_is_jittered(chance: Any, second: Any) -> None:
     passes = Passes()
     after(400, passes, lambda q: q.add(A), chance=lambda: chance)
     assert passes.times() == [0, second]
 
 
-def test_a_pass_cannot_ask_to_be_left_alone_longer_than_the_regular_look():
+def test_a_pass_cannot_ask_to_be_left_alone_longer_than_the_regular_look() -> None:
     passes = Passes(9000.0)
     after(400, passes, lambda q: q.add(A))
     assert passes.times() == [0, 300]
 
 
-def test_a_deleted_resource_is_forgotten():
+def test_a_deleted_resource_is_forgotten() -> None:
     passes = Passes()
     after(1000, passes, lambda q: q.add(A), exists=lambda key: False)
     assert passes.times() == [0]
 
 
-def test_stopping_finishes_what_is_in_flight_and_starts_nothing_more():
+def test_stopping_finishes_what_is_in_flight_and_starts_nothing_more() -> None:
     passes = Passes(seconds=2.0)
 
-    async def main():
+    async def main() -> Any:
         built = queue(passes, workers=1)
         built.start()
         built.add(A)
@@ -243,10 +244,10 @@ def test_stopping_finishes_what_is_in_flight_and_starts_nothing_more():
     assert len(passes.began) == 1
 
 
-def test_stopping_does_not_wait_longer_than_its_limit():
+def test_stopping_does_not_wait_longer_than_its_limit() -> None:
     passes = Passes(seconds=600)
 
-    async def main():
+    async def main() -> Any:
         built = queue(passes)
         built.start()
         built.add(A)
@@ -258,10 +259,10 @@ def test_stopping_does_not_wait_longer_than_its_limit():
     assert passes.ended == []
 
 
-def test_progress_tells_what_waits_and_what_runs():
+def test_progress_tells_what_waits_and_what_runs() -> None:
     passes = Passes(seconds=10)
 
-    async def main():
+    async def main() -> Any:
         built = queue(passes, workers=1)
         built.add(A)
         built.add(B)

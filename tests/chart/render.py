@@ -34,8 +34,8 @@ class ChartError(Exception):
 
 def helm(*words: str) -> str:
     """What helm prints; raises ChartError where it refuses."""
-    binary = build.ensure(["helm"])["helm"]
-    done = subprocess.run([binary, *words], text=True, capture_output=True, check=False, timeout=120)
+    command = [str(build.binary("helm")), *words]
+    done = subprocess.run(command, text=True, capture_output=True, check=False, timeout=120)
     if done.returncode:
         raise ChartError(done.stdout + done.stderr)
     return done.stdout

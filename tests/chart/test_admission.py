@@ -9,18 +9,15 @@ import pytest
 import yaml
 
 from chart import render
-from controlplane.crd import definition
+from controlplane.apiserver import ApiServer
 from support.kube import Kube, KubectlError
 
 
 @pytest.fixture(scope="module")
-def kube() -> Iterator[Kube]:
-    """A namespace that admits restricted pods only, with the chart's ServiceAccount in it."""
-    connected = definition.connect("chart")
-    connected.create_namespace({"pod-security.kubernetes.io/enforce": "restricted"})
-    connected.apply(*(one for one in rendered(connected) if one["kind"] == "ServiceAccount"))
-    yield connected
-    connected.run("delete", "namespace", connected.namespace, "--wait=false")
+def kube(api_server: ApiServer) -> Iterator[Kube]:
+    """A namespace that admits restricted pods only."""
+    with api_server.namespace("chart", {"pod-security.kubernetes.io/enforce": "restricted"}) as connected:
+        yield connected
 
 
 def rendered(kube: Kube) -> list[dict[str, Any]]:

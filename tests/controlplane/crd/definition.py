@@ -1,18 +1,12 @@
-"""Puts the CustomResourceDefinition before a real API server: only it can say what `kubectl apply` refuses."""
+"""Asks a real API server what it makes of the CustomResourceDefinition and of manifests."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
-from localcluster import build, cluster, layout
 from sluice_operator.api import crd
 from support.kube import Kube, KubectlError
-
-# A chart that is installed later adopts a definition that bears these.
-ADOPTABLE = {"meta.helm.sh/release-name": "sluice", "meta.helm.sh/release-namespace": "sluice-system"}
 
 
 @dataclass(frozen=True)
@@ -23,22 +17,11 @@ class Answer:
     text: str
 
 
-def connect(purpose: str) -> Kube:
-    """kubectl for a new namespace name, on the cluster of KUBECONFIG or else the local one, brought up if needed."""
-    if "KUBECONFIG" not in os.environ:
-        cluster.up()
-    kubeconfig = os.environ.get("KUBECONFIG", str(layout.KUBECONFIG))
-    return Kube(kubeconfig, f"sluice-{purpose}-{uuid4().hex[:6]}", str(build.ensure(["kubectl"])["kubectl"]))
-
-
 def install(kube: Kube) -> None:
     """Install or refresh the definition and wait until it is served."""
-    wanted = crd.definition()
-    wanted["metadata"]["annotations"].update(ADOPTABLE)
-    wanted["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "Helm"
-    # As Helm, so that a later upgrade of the chart finds no conflict over fields that nobody else wants.
+    # As Helm, so that a later installation of the chart finds no conflict over fields that nobody else wants.
     words = ("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", "-")
-    kube.run(*words, stdin=json.dumps(wanted))
+    kube.run(*words, stdin=crd.render())
     kube.wait(f"crd/{crd.CRD_NAME}", "condition=Established")
 
 

@@ -63,6 +63,7 @@ fmt: $(READY) ## format the code
 
 generate: $(READY) ## refresh the CRD, its copy in the chart, and the rendered manifests
 	@$(PYTHON) -m sluice_operator.api.crd --write
+	@$(PYTHON) -m chart.render --write
 
 LOCK := pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 lock: $(UV) ## resolve the dependencies again

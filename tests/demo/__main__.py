@@ -7,12 +7,15 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
 from demo import chapters, verdicts
 from demo.models import train_versions
 from demo.stage import Stage, open_stage
 from localcluster.errors import ClusterError
 from support.cluster import SetupError, find_cluster, install_chart
+from support.kube import DeadlineError, KubectlError
+from support.load import LostRecordsError
 from support.report import Report
 
 TRIES = 5
@@ -23,8 +26,8 @@ def main(words: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         return run(console, live=console.is_terminal and not chosen.no_live, keep=chosen.keep)
-    except (ClusterError, SetupError) as problem:
-        console.print(f"[bold red]error:[/] {problem}")
+    except (ClusterError, SetupError, KubectlError, DeadlineError, LostRecordsError) as problem:
+        console.print("[bold red]error:[/]", Text(str(problem)))
         return 1
 
 

@@ -25,6 +25,8 @@ RATE = 400.0
 """Requests a second. Enough for 2,000 in each step, few enough for two cores that also run the whole cluster."""
 
 SPEC: Mapping[str, Any] = {
+    # Small requests, so that stable, canary and what is still draining fit on a machine with two cores.
+    "runtime": {"resources": {"requests": {"cpu": "50m", "memory": "160Mi"}, "limits": {"memory": "512Mi"}}},
     "scaling": {"minReplicas": 2},
     "rollout": {
         "steps": [{"weight": 10, "hold": "8s"}, {"weight": 50, "hold": "8s"}],

@@ -19,6 +19,7 @@ Object = dict[str, Any]
 Objects = Mapping[str, Object]
 REQUEST_TIMEOUT = 60.0
 RECONNECT_SECONDS = 0.2
+BRIEF = 1500
 
 
 class KubectlError(Exception):
@@ -213,8 +214,17 @@ def complete_events(lines: Iterable[str]) -> Iterator[Object]:
 
 def summary(objects: Objects) -> str:
     """What a person wants to see of objects that did not become what was wanted."""
-    shown = {name: found.get("status", found) for name, found in objects.items()}
-    return json.dumps(shown, indent=1)[:6000] if shown else "(nothing)"
+    return "\n".join(f"{name}: {brief(found.get('status', {}))}" for name, found in objects.items()) or "(nothing)"
+
+
+def brief(status: Object) -> str:
+    """A status without its bulk: conditions a line each, other fields in short."""
+    conditions = [
+        f"\n  {entry['type']}={entry['status']} {entry.get('reason', '')}: {entry.get('message', '')}"
+        for entry in status.get("conditions", [])
+    ]
+    rest = {key: value for key, value in status.items() if key not in ("conditions", "history")}
+    return json.dumps(rest)[:BRIEF] + "".join(conditions)
 
 
 def condition(found: Object, kind: str) -> Object:

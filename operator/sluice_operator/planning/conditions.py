@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus, Phase
+from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Workload
 from sluice_operator.planning.situation import Situation
@@ -181,7 +181,7 @@ def printed_reason(view: View) -> str:
     if view.status.blocked:
         return view.status.blocked.reason
     rollout = view.status.rollout
-    if rollout and rollout.phase is Phase.starting and view.problem:
+    if rollout and rollout.waiting_since and view.problem:
         return view.problem.reason
     if rollout:
         return rollout.failure.reason if rollout.failure else str(rollout.phase.value)
@@ -202,7 +202,7 @@ def _progress_message(view: View) -> str:
         return ""
     if rollout.failure:
         return f"taking {canary.revision} back: {rollout.failure.message}"
-    if rollout.phase is Phase.starting and view.problem:
+    if rollout.waiting_since and view.problem:
         return view.problem.message
     return f"{canary.revision} at {rollout.verified_weight} %" + (
         f", step {view.status.step}" if view.status.step else ""

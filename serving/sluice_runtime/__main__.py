@@ -17,10 +17,9 @@ def serve(config: RuntimeConfig) -> None:
     Raises:
         PackageError: the model could not be loaded.
     """
-    # These are read when BentoML is imported: a home it may write to (the root file system is
-    # read-only), no telemetry, and no second series for every counter.
+    # Read when BentoML and the Prometheus client are imported: a home that may be written to (the root file system is
+    # read-only), and no second series for every counter.
     os.environ.setdefault("BENTOML_HOME", "/tmp/bentoml")  # noqa: S108 - the pod's own emptyDir
-    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     os.environ.setdefault("PROMETHEUS_DISABLE_CREATED_SERIES", "True")
     # What is imported lives as long as the process; without collections in between it loads a fifth faster.
     gc.disable()

@@ -56,12 +56,14 @@ def free_port() -> int:
 
 def start(module: str, config: RuntimeConfig) -> subprocess.Popen[bytes]:
     """Start one of the runtime's modules with the environment of a model pod."""
-    # Without the user's proxies; HOME as in a pod with a read-only root.
+    # Nothing of the user's: no proxies, no `CI`, which some libraries take as a wish for privacy.
+    home = Path(config.termination_log).parent / "home"
+    home.mkdir(exist_ok=True)
     environ = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(SERVING),
         "SLUICE_CONFIG": config.to_env_value(),
-        "HOME": "/nonexistent",
+        "HOME": str(home),
     }
     return subprocess.Popen([sys.executable, "-m", module], env=environ, stderr=subprocess.PIPE)
 

@@ -286,6 +286,11 @@ def test_the_probes_and_series_of_the_contract_are_there(classifier: Running) ->
     }
 
 
+def test_nothing_is_collected_for_anyone(classifier: Running) -> None:
+    home = Path(classifier.config.termination_log).parent / "home"
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
 def test_there_is_one_process_without_children(classifier: Running) -> None:
     tasks = Path(f"/proc/{classifier.process.pid}/task")
     assert [child for task in tasks.iterdir() for child in (task / "children").read_text().split()] == []

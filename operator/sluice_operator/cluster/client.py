@@ -34,6 +34,10 @@ PAGE = 500
 REQUEST_SECONDS = 30.0
 PROBE_SECONDS = 1.0
 _OVERLOADED = {408, 429, 500, 502, 503, 504}
+_MALFORMED = ("failed to create typed patch object", "failed to convert new object")
+"""Server-side apply answers 500 to fields it does not know and values it cannot read; trying again cannot help."""
+
+USER_AGENT = "sluice-operator"
 
 
 async def load_configuration(kubeconfig: str | None) -> Configuration:
@@ -55,6 +59,7 @@ class Client:
         self.configuration = configuration
         self.circuit = Circuit()
         self._api = ApiClient(configuration)
+        self._api.user_agent = USER_AGENT
 
     async def close(self) -> None:
         """Close the connections."""
@@ -192,7 +197,8 @@ class Client:
             # Asking whether something exists is no error.
             metrics.API_ERRORS.labels(str(status)).inc()
         message = str(answer.get("message", "")) or f"HTTP {status}"
-        if status in _OVERLOADED:
+        malformed = status == 500 and message.startswith(_MALFORMED)
+        if status in _OVERLOADED and not malformed:
             # No word on the server as a whole: one failing webhook answers 500 for one kind of object.
             return Unavailable(f"{kind} {name}: {message}")
         self.circuit.succeeded()

@@ -31,6 +31,8 @@ INLINE_SECONDS = 0.0005
 _SMOOTHING = 0.2
 """Weight of the latest run in the moving average: four fast runs prove a new model, ten forget a hiccup."""
 
+_REPORT_SECONDS = 10.0
+
 Outcome = list[Tensor] | Exception
 BatchKey = tuple[object, ...]
 
@@ -77,6 +79,8 @@ class Batcher:
         self._queue: deque[Work] = deque()
         self._queued_rows = 0
         self._running = False
+        self._failures = 0
+        self._reported_at = -_REPORT_SECONDS
         self._flush_handle: asyncio.Handle | None = None
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="run")
@@ -176,15 +180,23 @@ class Batcher:
             try:
                 return list(self._run_together(batch))
             except Exception as error:
-                log.info("a batch of %d requests failed and is run one by one: %s", len(batch), error)
+                log.debug("a batch of %d requests failed and is run one by one: %s", len(batch), error)
         return [self._run_alone(work) for work in batch]
 
     def _run_alone(self, work: Work) -> Outcome:
         try:
             return self._timed_run(work.outputs, work.inputs, work.rows)
         except Exception as error:
-            log.warning("the model failed on a valid request: %s", error)
+            self._report(error)
             return RequestError(Kind.FAILED, f"the model failed: {_first_line(error)}")
+
+    def _report(self, error: Exception) -> None:
+        """Log a failure of the model, but not thousands a second: metrics count them all."""
+        self._failures += 1
+        now = time.monotonic()
+        if now - self._reported_at >= _REPORT_SECONDS:
+            log.warning("the model failed on %d valid requests; the latest: %s", self._failures, error)
+            self._failures, self._reported_at = 0, now
 
     def _run_together(self, batch: list[Work]) -> list[list[Tensor]]:
         inputs = {name: np.concatenate([work.inputs[name] for work in batch]) for name in batch[0].inputs}
@@ -192,7 +204,8 @@ class Batcher:
         outputs = self._timed_run(batch[0].outputs, inputs, rows)
         if any(tensor.shape[:1] != (rows,) for tensor in outputs):
             self._max_rows = 1
-            raise ValueError("the graph does not give one row of output for each row of input; batching is now off")
+            log.warning("the graph does not give one row of output for each row of input; batching is off from now on")
+            raise ValueError("rows were mixed")
         return _split(outputs, [work.rows for work in batch])
 
     def _timed_run(self, outputs: tuple[str, ...], inputs: Tensors, rows: int) -> list[Tensor]:

@@ -65,14 +65,16 @@ def start(module: str, config: RuntimeConfig) -> subprocess.Popen[bytes]:
         "SLUICE_CONFIG": config.to_env_value(),
         "HOME": str(home),
     }
-    return subprocess.Popen([sys.executable, "-m", module], env=environ, stderr=subprocess.PIPE)
+    # A file, because a pipe that nobody reads stops the process once it is full.
+    with open(home.parent / "stderr", "ab") as log:
+        return subprocess.Popen([sys.executable, "-m", module], env=environ, stderr=log)
 
 
 def run(module: str, config: RuntimeConfig) -> tuple[int, Failure | Resolved | None]:
     """Run a module to its end: exit code and last word."""
     Path(config.termination_log).unlink(missing_ok=True)
     process = start(module, config)
-    process.communicate(timeout=PATIENCE)
+    process.wait(PATIENCE)
     log = Path(config.termination_log)
     return process.returncode, parse_termination(log.read_text()) if log.exists() else None
 
@@ -136,4 +138,4 @@ def serving(config: RuntimeConfig) -> Iterator[Running]:
         running.client.close()
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=PATIENCE)
+        process.wait(PATIENCE)

@@ -169,12 +169,17 @@ def _readiness(body: Mapping[str, Any]) -> tuple[int, bytes]:
 
 
 async def _finished_or_gone(future: asyncio.Future[Any], receive: Receive) -> None:
-    """Wait for a prediction, or for the caller to leave: after the body, `receive` waits for the disconnect."""
-    gone = asyncio.ensure_future(receive())
+    """Wait for a prediction, or for the caller to leave."""
+    gone = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait((future, gone), return_when=asyncio.FIRST_COMPLETED)
     finally:
         gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _send(send: Send, status: int, body: bytes, extra: tuple[tuple[bytes, bytes], ...] = ()) -> None:

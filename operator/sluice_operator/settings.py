@@ -50,7 +50,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         value = default(flag.upper().replace("-", "_"))
         parser.add_argument(f"--{flag}", default=value, required=not value, help=meaning)
     parser.add_argument("--namespaces", default=default("NAMESPACES", ""), help="comma-separated; none: all")
-    parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", "8081"))
+    parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", "8080"))
     parser.add_argument("--workers", type=int, default=default("WORKERS", "8"), help="reconciles at once")
     parser.add_argument(
         "--log-level", default=default("LOG_LEVEL", "info"), choices=["debug", "info", "warning", "error"]

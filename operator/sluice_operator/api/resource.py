@@ -1,10 +1,15 @@
 """A ModelDeployment as the operator reads it: identity, spec and status, parsed once at the edge."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import ModelDeploymentStatus
+
+log = logging.getLogger(__name__)
 
 GROUP = "sluice.dev"
 VERSION = "v1alpha1"
@@ -38,5 +43,14 @@ class ModelDeployment:
             generation=metadata.get("generation", 0),
             resource_version=metadata.get("resourceVersion", ""),
             spec=ModelDeploymentSpec.model_validate(body["spec"]),
-            status=ModelDeploymentStatus.model_validate(body.get("status") or {}),
+            status=_parse_status(body.get("status") or {}),
         )
+
+
+def _parse_status(status: dict[str, Any]) -> ModelDeploymentStatus:
+    """A status that cannot be read counts as lost, and is rebuilt from what the routers carry."""
+    try:
+        return ModelDeploymentStatus.model_validate(status)
+    except ValidationError as error:
+        log.warning("status cannot be read and is rebuilt: %s", error)
+        return ModelDeploymentStatus()

@@ -5,14 +5,20 @@ any instant goes on from what is written.
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sluice_operator.api.base import ApiModel
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 
-class Condition(ApiModel):
+class StatusModel(ApiModel):
+    """A part of status. Fields of another operator version are passed over: status is a report, not an order."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Condition(StatusModel):
     """A condition after the Kubernetes API conventions."""
 
     type: str = Field(description="Name of the condition.")
@@ -23,7 +29,7 @@ class Condition(ApiModel):
     message: str = Field(default="", description="Why, for a person, with what to change.")
 
 
-class RevisionStatus(ApiModel):
+class RevisionStatus(StatusModel):
     """A revision that is running."""
 
     revision: str = Field(description="Hash of what shapes its pods; part of its objects' names.")
@@ -44,7 +50,7 @@ class Phase(StrEnum):
     rolling_back = "RollingBack"
 
 
-class Measurement(ApiModel):
+class Measurement(StatusModel):
     """One judgement of the canary."""
 
     time: str = Field(description="When it was made.")
@@ -53,7 +59,7 @@ class Measurement(ApiModel):
     message: str = Field(default="", description="Values against limits.")
 
 
-class AnalysisStatus(ApiModel):
+class AnalysisStatus(StatusModel):
     """Counts of the analysis of this rollout; bounded."""
 
     passed: int = Field(default=0, description="Measurements that passed.")
@@ -64,7 +70,7 @@ class AnalysisStatus(ApiModel):
     measurements: list[Measurement] = Field(default_factory=list, description="The last few measurements.")
 
 
-class RolloutStatus(ApiModel):
+class RolloutStatus(StatusModel):
     """Progress of the rollout under way."""
 
     phase: Phase = Field(description="Starting, Stepping, Promoting or RollingBack.")
@@ -83,7 +89,7 @@ class RolloutStatus(ApiModel):
     failure: "Failure | None" = Field(default=None, description="Why it is being taken back.")
 
 
-class Failure(ApiModel):
+class Failure(StatusModel):
     """Why a revision was refused or taken back."""
 
     reason: str = Field(description="One CamelCase word.")
@@ -91,7 +97,7 @@ class Failure(ApiModel):
     blocks: bool = Field(default=True, description="Whether this spec stays blocked until it changes.")
 
 
-class Blocked(ApiModel):
+class Blocked(StatusModel):
     """A spec that was refused or taken back; it stays so until the spec changes."""
 
     spec_hash: str = Field(description="Hash of the blocked part of the spec.")
@@ -101,14 +107,14 @@ class Blocked(ApiModel):
     at: str = Field(description="When.")
 
 
-class Draining(ApiModel):
+class Draining(StatusModel):
     """A revision without traffic whose pods finish what they have."""
 
     revision: str = Field(description="The revision.")
     since: str | None = Field(default=None, description="When every router was seen to send it nothing.")
 
 
-class Resolved(ApiModel):
+class Resolved(StatusModel):
     """A URI and the digest it was resolved to before traffic."""
 
     spec_hash: str = Field(description="Hash of the part of the spec it was resolved for.")
@@ -116,7 +122,7 @@ class Resolved(ApiModel):
     digest: str = Field(description="The digest found.")
 
 
-class HistoryEntry(ApiModel):
+class HistoryEntry(StatusModel):
     """A revision that came to an end or became stable."""
 
     revision: str = Field(description="The revision.")
@@ -128,7 +134,7 @@ class HistoryEntry(ApiModel):
     finished_at: str = Field(description="When.")
 
 
-class ModelDeploymentStatus(ApiModel):
+class ModelDeploymentStatus(StatusModel):
     """Observed state of a ModelDeployment."""
 
     observed_generation: int = Field(default=0, description="The generation this status speaks of.")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sluice_operator import logs, metrics
 from sluice_operator.cluster.cache import Key
-from sluice_operator.cluster.errors import Conflict, Gone
+from sluice_operator.cluster.errors import ClusterError, Conflict, Gone, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -173,11 +173,14 @@ class WorkQueue:
             log.info("reconciled after errors")
 
     def _tell(self, key: Key, error: Exception) -> None:
-        """An error is logged when it is new, not each time it is met again."""
+        """An error is logged when it is new, not each time it is met again, nor once for each of many resources."""
         text = repr(error)
-        if self._told.get(key) != text:
-            log.error("reconcile failed, will try again: %s", error, exc_info=error)
-        self._told[key] = text
+        if isinstance(error, Unreachable):
+            log.debug("will try again: %s", error)
+        elif self._told.get(key) != text:
+            expected = isinstance(error, ClusterError)
+            log.error("reconcile failed, will try again: %s", error, exc_info=None if expected else error)
+            self._told[key] = text
 
     def _end(self, key: Key, again: float | None) -> None:
         self._last_finished = self._loop.time()

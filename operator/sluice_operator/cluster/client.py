@@ -18,7 +18,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from sluice_operator import metrics
 from sluice_operator.api.names import FIELD_MANAGER
 from sluice_operator.cluster.circuit import Circuit
-from sluice_operator.cluster.errors import Conflict, Gone, Refused, Unavailable
+from sluice_operator.cluster.errors import Conflict, Gone, Refused, Unavailable, Unreachable
 from sluice_operator.cluster.kinds import Kind
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class Client:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             metrics.API_ERRORS.labels("unavailable").inc()
             self.circuit.failed(error)
-            raise Unavailable(f"{method} {path}: {error!r}") from error
+            raise Unreachable(f"{method} {path}: {error!r}") from error
         if status < 400:
             self.circuit.succeeded()
             return answer

@@ -1,7 +1,8 @@
 """What can go wrong between the operator and the API server, in the distinctions that callers act on.
 
 ClusterError
-├── Unavailable   nobody answers, or the server is overloaded: try again later, nothing is wrong with the request
+├── Unavailable   the server cannot now: try again later, nothing is wrong with the request
+│   └── Unreachable   nobody answers; the circuit tells people, once
 ├── Conflict      the object changed since it was read: look again
 ├── Gone          the object, its namespace or its owner is not there (any more)
 └── Refused       the server understood and said no: somebody has to change something
@@ -13,7 +14,11 @@ class ClusterError(Exception):
 
 
 class Unavailable(ClusterError):  # noqa: N818
-    """The API server does not answer, or answers that it cannot now."""
+    """The API server cannot now."""
+
+
+class Unreachable(Unavailable):
+    """Nobody answers."""
 
 
 class Conflict(ClusterError):  # noqa: N818

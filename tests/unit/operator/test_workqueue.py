@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sluice_operator.cluster.cache import Key
-from sluice_operator.cluster.errors import Conflict, Gone
+from sluice_operator.cluster.errors import Conflict, Gone, Unreachable
 from sluice_operator.workqueue import BACKOFF_MOST, WorkQueue, backoff
 from unit.operator.virtual_time import run
 
@@ -179,6 +179,12 @@ def test_an_error_is_logged_when_it_is_new_and_when_it_is_over(caplog: pytest.Lo
         "reconcile failed, will try again: y",
         "reconciled after errors",
     ]
+
+
+def test_an_absent_api_server_is_not_told_for_each_resource(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    after(60, Passes(Unreachable("connection refused"), None), lambda q: q.add(A))
+    assert caplog.records == []
 
 
 def test_one_key_that_fails_does_not_slow_another() -> None:

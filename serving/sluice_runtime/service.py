@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import bentoml
-from _bentoml_sdk import Service
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.server.metrics.prometheus import PrometheusClient
+from sluice_runtime.chassis import lighten
 
-from sluice_runtime.protocol.rest import Message, Receive, Rest, Scope, Send
-from sluice_runtime.runtime import Runtime
+lighten()  # before BentoML is imported
+
+import bentoml  # noqa: E402
+from _bentoml_sdk import Service  # noqa: E402
+from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: E402
+from bentoml._internal.server.metrics.prometheus import PrometheusClient  # noqa: E402
+
+from sluice_runtime.protocol.rest import Message, Receive, Rest, Scope, Send  # noqa: E402
+from sluice_runtime.runtime import Runtime  # noqa: E402
 
 _CONFIG: dict[str, Any] = {"workers": 1, "logging": {"access": {"enabled": False}}}
 """One process a pod; probes and scrapes are not worth a line in the log."""

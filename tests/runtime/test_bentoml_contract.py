@@ -2,6 +2,8 @@
 
 import inspect
 import os
+import subprocess
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from runtime.harness import config_for
+from runtime.harness import SERVING, config_for
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.runtime import Runtime
 
@@ -55,3 +57,28 @@ def test_hooks_are_marked_the_way_the_chassis_looks_for_them(service: ModelServi
 def test_metrics_can_be_told_that_there_is_one_process() -> None:
     assert "multiproc" in inspect.signature(PrometheusClient).parameters
     assert callable(BentoMLContainer.metrics_client.set)
+
+
+KEPT_OUT = ("circus", "zmq", "tornado", "aiohttp", "pyparsing", "pygments")
+
+
+def test_what_a_model_pod_never_uses_is_not_imported(tmp_path: Path) -> None:
+    config = config_for(tmp_path).to_env_value()
+    environ = {**os.environ, "SLUICE_CONFIG": config, "BENTOML_HOME": str(tmp_path)}
+    program = f"""
+import asyncio, sys
+from sluice_runtime.bento import service
+app = service.to_asgi(is_main=False)
+async def begin_and_end():
+    events = asyncio.Queue()
+    for event in ("startup", "shutdown"):
+        events.put_nowait({{"type": f"lifespan.{{event}}"}})
+    async def send(message):
+        print(message["type"])
+    await app({{"type": "lifespan", "app": app, "state": {{}}}}, events.get, send)
+asyncio.run(begin_and_end())
+print([name for name in {KEPT_OUT} if name in sys.modules])
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    result = subprocess.run(command, env=environ, cwd=SERVING, capture_output=True, text=True, check=True)
+    assert result.stdout.split("\n")[:3] == ["lifespan.startup.complete", "lifespan.shutdown.complete", "[]"]

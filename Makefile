@@ -61,9 +61,11 @@ fmt: $(READY) ## format the code
 	@$(PYTHON) -m ruff check --fix $(SOURCES)
 	@$(PYTHON) -m ruff format $(SOURCES)
 
-generate: $(READY) ## refresh the CRD, its copy in the chart, and the rendered manifests
+generate: $(READY) ## refresh the CRD, its copy in the chart, the rendered manifests and the protocol's messages
 	@$(PYTHON) -m sluice_operator.api.crd --write
 	@$(PYTHON) -m chart.render --write
+	@$(PYTHON) -m grpc_tools.protoc -I serving --python_out=serving --pyi_out=serving \
+		serving/sluice_runtime/protocol/pb/open_inference.proto
 
 LOCK := pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 lock: $(UV) ## resolve the dependencies again

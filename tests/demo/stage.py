@@ -80,6 +80,8 @@ class Stage:
         began = time.monotonic()
         current = self.chapters[key] = Chapter(title, first=len(self.load.snapshot()))
         yield current
+        # What was answered in this chapter reaches the log a moment later: a second of load lies between chapters.
+        self.load.wait_for(int(RATE), since=len(self.load.snapshot()))
         current.last = len(self.load.snapshot())
         current.facts["seconds"] = round(time.monotonic() - began, 1)
         self.console.print(f"{current.facts} after {current.last - current.first} requests")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.kube import Kube, Object, is_true
+from support.kube import Kube, Object, brief, is_true
 
 KIND = "modeldeployments.sluice.dev"
 READY_TIMEOUT = 180.0
@@ -37,8 +37,10 @@ def stable(found: Object) -> str:
 
 
 def until_promoted(kube: Kube, name: str, timeout: float = READY_TIMEOUT) -> Object:
-    """Wait until the version in the spec carries all traffic."""
-    return kube.until(KIND, name, promoted, timeout)
+    """Wait until the version in the spec carries all traffic; give up at once if it never will."""
+    found = kube.until(KIND, name, lambda seen: promoted(seen) or stalled(seen), timeout)
+    assert promoted(found), f"not promoted: {brief(found['status'])}"
+    return found
 
 
 def until_stalled(kube: Kube, name: str, timeout: float = READY_TIMEOUT) -> Object:

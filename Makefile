@@ -71,4 +71,7 @@ LOCK := pip compile -q --generate-hashes --no-header --no-annotate --no-emit-ind
 lock: $(UV) ## resolve the dependencies again
 	@$(UV) $(LOCK) pyproject.toml --extra operator -o operator/requirements.lock
 	@$(UV) $(LOCK) pyproject.toml --extra serving -o serving/requirements.lock
-	@$(UV) $(LOCK) pyproject.toml --all-extras -c operator/requirements.lock -c serving/requirements.lock -o tests/requirements.lock
+	@$(UV) $(LOCK) pyproject.toml --extra serving --extra gpu --no-emit-package onnxruntime \
+		-c serving/requirements.lock -o serving/requirements-gpu.lock
+	@$(UV) $(LOCK) pyproject.toml --extra operator --extra serving --extra package --extra dev \
+		-c operator/requirements.lock -c serving/requirements.lock -o tests/requirements.lock

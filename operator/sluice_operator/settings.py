@@ -15,6 +15,7 @@ class Settings:
 
     runtime_image: str
     router_image: str
+    runtime_gpu_image: str
     namespaces: tuple[str, ...]
     metrics_port: int
     workers: int
@@ -29,6 +30,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     return Settings(
         runtime_image=values.runtime_image,
         router_image=values.router_image,
+        runtime_gpu_image=values.runtime_gpu_image,
         namespaces=tuple(sorted({name.strip() for name in values.namespaces.split(",") if name.strip()})),
         metrics_port=values.metrics_port,
         workers=values.workers,
@@ -49,6 +51,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     ):
         value = default(flag.upper().replace("-", "_"))
         parser.add_argument(f"--{flag}", default=value, required=not value, help=meaning)
+    parser.add_argument(
+        "--runtime-gpu-image",
+        default=default("RUNTIME_GPU_IMAGE", ""),
+        help="image of model pods with accelerator nvidia; none: such a spec must name its own",
+    )
     parser.add_argument("--namespaces", default=default("NAMESPACES", ""), help="comma-separated; none: all")
     parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", "8080"))
     parser.add_argument("--workers", type=int, default=default("WORKERS", "8"), help="reconciles at once")

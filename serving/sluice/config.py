@@ -24,6 +24,10 @@ PACKAGE_MOUNT = "/models"
 into place."""
 
 
+PROVIDER_PATTERN = "^[A-Za-z0-9_]+ExecutionProvider$"
+"""How ONNX Runtime names its execution providers."""
+
+
 def _known_uri(text: str) -> str:
     parse_uri(text)
     return text
@@ -43,12 +47,27 @@ class Batching(_Settings):
 
 
 class Limits(_Settings):
-    """What one pod accepts before it refuses: bytes, requests waiting, seconds."""
+    """What one pod accepts before it refuses: bytes, requests waiting, connections, seconds.
+
+    `maxWaitSeconds`: a request that would wait longer for its run is refused at once. `maxBufferedBytes`: of all
+    requests and answers together. `headSeconds`: until the head of a request has arrived; its body has the deadline.
+    """
 
     max_body_bytes: int = Field(default=32 * 1024**2, ge=1)
+    max_buffered_bytes: int = Field(default=128 * 1024**2, ge=1)
+    max_connections: int = Field(default=1024, ge=1)
     max_queue: int = Field(default=1024, ge=1)
+    max_wait_seconds: float = Field(default=10.0, gt=0)
     deadline_seconds: float = Field(default=30.0, gt=0)
+    head_seconds: float = Field(default=10.0, gt=0)
     max_package_bytes: int = Field(default=10 * 1024**3, ge=1)
+
+
+class Provider(_Settings):
+    """An execution provider of ONNX Runtime that must load, and its options as ONNX Runtime documents them."""
+
+    name: str = Field(pattern=PROVIDER_PATTERN)
+    options: dict[str, str] = Field(default_factory=dict)
 
 
 class Fetching(_Settings):
@@ -73,6 +92,8 @@ class RuntimeConfig(_Settings):
     host: str = "0.0.0.0"
     port: int = Field(default=8080, ge=1, le=65535)
     threads: int | None = Field(default=None, ge=1)
+    # Preferred first; empty means the CPU. Each one must load: none is silently replaced by the CPU.
+    providers: tuple[Provider, ...] = ()
     batching: Batching = Batching()
     limits: Limits = Limits()
     fetching: Fetching = Fetching()

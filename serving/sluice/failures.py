@@ -35,6 +35,7 @@ class Reason(StrEnum):
     OPSET_UNSUPPORTED = "OpsetUnsupported"
     SIGNATURE_MISMATCH = "SignatureMismatch"
     SIGNATURE_UNSUPPORTED = "SignatureUnsupported"
+    ACCELERATOR_UNAVAILABLE = "AcceleratorUnavailable"
     NO_SPACE = "NoSpace"
     INTERNAL = "InternalError"
 

@@ -17,7 +17,7 @@ from sluice.failures import PackageError, Reason
 from sluice.manifest import Manifest
 from sluice.package import open_package
 from sluice_runtime.batching import Batcher
-from sluice_runtime.cpu import allowed_cpus, cpu_quota, usable_threads
+from sluice_runtime.cpu import allowed_cpus, cpu_quota, cpu_request, usable_threads
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import Model, Plane
 from sluice_runtime.sessions import Session, load_session, row_independent, warm_up
@@ -100,9 +100,10 @@ def load(config: RuntimeConfig) -> Loaded:
     if not folder.is_dir():
         raise PackageError(Reason.INVALID_PACKAGE, f"{folder} is not there; the fetch step must run first")
     package = open_package(folder, config.digest)
-    quota = cpu_quota()
-    threads = config.threads or usable_threads(quota, allowed_cpus())
-    session = load_session(package, threads, spinning=quota is None and threads > 1)
+    quota, request = cpu_quota(), cpu_request()
+    threads = config.threads or usable_threads(quota, request, allowed_cpus())
+    alone = quota is None and request is None  # nobody else is meant to use the CPUs on which a thread waits
+    session = load_session(package, threads, spinning=alone and threads > 1, providers=config.providers)
     max_rows = _shared_rows(session, config.batching.max_size)
     warm_up(session, max_rows)
     log.info("loaded %s with %d threads", package.digest, threads)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
 
+from sluice.config import Provider
 from sluice.failures import PackageError, Reason
 from sluice.manifest import Datatype, TensorSpec
 from sluice.package import Package
+from sluice_runtime.accelerators import load_libraries, session_on
 from sluice_runtime.signature import NUMPY_TYPES, Signature, Tensor, Tensors, agree, read_signature
 
 log = logging.getLogger(__name__)
@@ -42,16 +45,19 @@ class Session:
         return result
 
 
-def load_session(package: Package, threads: int, spinning: bool) -> Session:
-    """Load a package's graph and check it against its manifest.
+def load_session(package: Package, threads: int, spinning: bool, providers: Sequence[Provider] = ()) -> Session:
+    """Load a package's graph onto the processors named and check it against its manifest.
 
     Raises:
-        PackageError: ModelCorrupt, OpsetUnsupported, SignatureUnsupported or SignatureMismatch.
+        PackageError: ModelCorrupt, OpsetUnsupported, SignatureUnsupported, SignatureMismatch or AcceleratorUnavailable.
     """
+    options, available = _options(threads, spinning), ort.get_available_providers()
+    load_libraries(available)
+    make = functools.partial(ort.InferenceSession, str(package.model_path), options, enable_fallback=0)
     try:
-        session = ort.InferenceSession(
-            str(package.model_path), _options(threads, spinning), providers=["CPUExecutionProvider"]
-        )
+        session = session_on(providers, lambda wanted: make(providers=wanted), available)
+    except PackageError:
+        raise
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         raise _explain(error, package.model_path) from error
     signature = read_signature(session.get_inputs(), session.get_outputs())

@@ -66,6 +66,14 @@ def test_a_file_that_is_no_graph_is_corrupt(content: bytes, package: Path) -> No
     assert caught.value.reason is Reason.MODEL_CORRUPT
 
 
+def test_an_accelerator_that_is_not_there_is_never_replaced_by_the_cpu(package: Path) -> None:
+    code, word = run("sluice_runtime", config_for(package, providers=[{"name": "CUDAExecutionProvider"}]))
+    assert code == 1
+    assert isinstance(word, Failure)
+    assert word.reason is Reason.ACCELERATOR_UNAVAILABLE
+    assert "CPUExecutionProvider" in word.message
+
+
 def test_a_package_that_was_not_fetched_is_named(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="the fetch step must run first"):
         load(config_for(tmp_path / "nowhere"))

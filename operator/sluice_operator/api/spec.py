@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from sluice.config import PROVIDER_PATTERN
 from sluice.uri import KNOWN_SCHEMES
 from sluice_operator.api.base import ApiModel, rules
 from sluice_operator.api.scalars import Digest, Duration, ObjectName, Quantity
@@ -113,6 +114,26 @@ POD_TEMPLATE_SCHEMA: dict[str, Any] = {
 }
 
 
+class Accelerator(StrEnum):
+    """The kind of processor beside the CPU that a model runs on."""
+
+    none = "none"
+    nvidia = "nvidia"
+
+
+class Provider(ApiModel):
+    """One of ONNX Runtime's execution providers."""
+
+    name: Annotated[str, Field(pattern=PROVIDER_PATTERN, max_length=128)] = Field(
+        description="Its name in ONNX Runtime, such as CUDAExecutionProvider, TensorrtExecutionProvider or "
+        "OpenVINOExecutionProvider. The runtime image must hold it."
+    )
+    options: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(
+        default_factory=dict,
+        description='Its options, as ONNX Runtime documents them, as text: {gpu_mem_limit: "4294967296"}.',
+    )
+
+
 class Runtime(ApiModel):
     """How model pods run. Changing anything here makes a new revision."""
 
@@ -126,6 +147,20 @@ class Runtime(ApiModel):
         description="Resources of the runtime container.",
     )
     batching: Batching = Field(default=Batching(), description="Request batching.")
+    accelerator: Accelerator = Field(
+        default=Accelerator.none,
+        description="nvidia: model pods ask for one GPU (nvidia.com/gpu: 1 in the limits, unless `resources` says "
+        "another number), run the operator's image with CUDA (unless `image` names one) and load "
+        "CUDAExecutionProvider. A pod that cannot load it ends with the reason AcceleratorUnavailable; it never "
+        "serves from the CPU instead. Operators of the graph that the provider does not know run on the pod's CPU.",
+    )
+    providers: Annotated[list[Provider], Field(max_length=8)] = Field(
+        default_factory=list,
+        description="ONNX Runtime's execution providers, the preferred one first; the CPU always comes last by itself. "
+        "Every one named must load, or the pod ends with the reason AcceleratorUnavailable. Empty: that of "
+        "`accelerator`. For a processor that `accelerator` does not know, name its provider here, an image that holds "
+        "it in `image`, and its device in resources.limits.",
+    )
     pod_template: dict[str, Any] = Field(
         default_factory=dict,
         description="A partial pod template merged into the model pods: nodeSelector, tolerations, affinity, env of "

@@ -13,6 +13,7 @@ from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
+from sluice_operator.api.spec import Accelerator
 from sluice_operator.api.status import (
     Blocked,
     Draining,
@@ -22,7 +23,16 @@ from sluice_operator.api.status import (
     Resolved,
     RevisionStatus,
 )
-from sluice_operator.planning import capacity, conditions, events, pod_template, resolver, rollout, workloads
+from sluice_operator.planning import (
+    accelerators,
+    capacity,
+    conditions,
+    events,
+    pod_template,
+    resolver,
+    rollout,
+    workloads,
+)
 from sluice_operator.planning.adopt import adopt
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.identity import Target, find_target
@@ -37,17 +47,25 @@ from sluice_operator.scaling import hpa
 
 @dataclass(frozen=True)
 class Images:
-    """Default images: `runtime` for new revisions, `router` for every router."""
+    """Default images: `runtime` (or, with an NVIDIA GPU, `runtime_gpu`; empty where there is none) for new revisions,
+    `router` for every router.
+    """
 
     runtime: str
     router: str
+    runtime_gpu: str = ""
+
+    def runtime_for(self, accelerator: Accelerator) -> str:
+        """The image of model pods whose spec names none."""
+        return self.runtime_gpu if accelerator is Accelerator.nvidia else self.runtime
 
 
 def plan(
     resource: ModelDeployment, observed: Observed, now: datetime, images: Images, refusal: Failure | None = None
 ) -> Plan:
     """The plan of one pass. `refusal` is the API server's word that the pods wanted cannot be had."""
-    target = refuse(find_target(resource, observed, images.runtime), resource, refusal)
+    image = images.runtime_for(resource.spec.runtime.accelerator)
+    target = refuse(find_target(resource, observed, image), resource, refusal or accelerators.refusal(resource, image))
     situation = look(resource, target, observed, now)
     progress = decide(situation)
     after = replace(situation, resource=replace(resource, status=progress))
@@ -243,7 +261,8 @@ def _floors(s: Situation) -> dict[str, int]:
 def _resolver_jobs(s: Situation, images: Images) -> tuple[Manifest, ...]:
     if s.target.record or s.target.refusal or s.status.blocked:
         return ()
-    return (resolver.job(s.resource, s.target.spec_hash, images.runtime),)
+    image = images.runtime_for(s.resource.spec.runtime.accelerator)
+    return (resolver.job(s.resource, s.target.spec_hash, image),)
 
 
 def wanted_scales(s: Situation) -> dict[str, int]:

@@ -13,6 +13,7 @@ from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
+from sluice_operator.planning import accelerators
 from sluice_operator.planning.observed import RevisionRecord
 from sluice_operator.planning.pod_template import FETCH, RESTRICTED, RUNTIME, merge
 
@@ -135,7 +136,7 @@ def _runtime_container(name: str, record: RevisionRecord) -> dict[str, Any]:
         "command": ["python", "-m", "sluice_runtime"],
         "env": [{"name": CONFIG_ENV, "value": runtime_config(name, record).to_env_value()}],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": record.runtime.resources.to_json(),
+        "resources": accelerators.resources(record.runtime),
         "securityContext": RESTRICTED,
         "volumeMounts": _package_mounts(read_only=True),
         "startupProbe": {**_probe("/readyz"), "periodSeconds": 1, "failureThreshold": 600},
@@ -165,4 +166,5 @@ def runtime_config(name: str, record: RevisionRecord) -> RuntimeConfig:
         uri=record.uri,
         digest=record.digest or None,
         batching=Batching(max_size=batching.max_size, max_delay_seconds=seconds(batching.max_delay)),
+        providers=accelerators.providers(record.runtime),
     )

@@ -50,6 +50,16 @@ TABLE = (
     Refused(
         "a misspelt part of the pod template", ("podTemplate.sepc",), spec={"runtime": {"podTemplate": {"sepc": {}}}}
     ),
+    Refused(
+        "an accelerator nobody knows",
+        ("spec.runtime.accelerator", '"nvidia"'),
+        spec={"runtime": {"accelerator": "gpu"}},
+    ),
+    Refused(
+        "a name that is no execution provider",
+        ("spec.runtime.providers[0].name", "ExecutionProvider"),
+        spec={"runtime": {"providers": [{"name": "cuda"}]}},
+    ),
     Refused("weights that fall", ("spec.rollout.steps", "weights of steps must rise"), spec=steps(50, 10)),
     Refused("weights that stay", ("spec.rollout.steps", "weights of steps must rise"), spec=steps(10, 50, 50)),
     Refused("a weight above 100", ("spec.rollout.steps[1].weight", "less than or equal to 100"), spec=steps(50, 101)),

@@ -31,6 +31,11 @@ def test_what_makes_no_sense_is_refused(arguments: Any) -> None:
         parse(arguments, IMAGES)
 
 
+def test_an_image_for_gpus_may_be_missing() -> None:
+    assert parse([], IMAGES).runtime_gpu_image == ""
+    assert parse([], {**IMAGES, "SLUICE_RUNTIME_GPU_IMAGE": "gpu:1"}).runtime_gpu_image == "gpu:1"
+
+
 def test_images_are_needed() -> None:
     with pytest.raises(SystemExit):
         parse([], {})

@@ -1,10 +1,12 @@
-"""Threads follow the pod's quota, in both generations of cgroups."""
+"""Threads follow the pod's limit, or else its request, in both generations of cgroups."""
 
 from pathlib import Path
 
 import pytest
 
-from sluice_runtime.cpu import cpu_quota, usable_threads
+from sluice_runtime.cpu import cpu_quota, cpu_request, usable_threads
+
+IN_A_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
 
 def v1(root: Path, quota: str) -> None:
@@ -29,8 +31,37 @@ def test_without_a_cgroup_there_is_no_quota(tmp_path: Path) -> None:
     assert cpu_quota(tmp_path) is None
 
 
-@pytest.mark.parametrize(
-    ("quota", "cpus", "threads"), [(0.25, 8, 1), (1.0, 8, 1), (1.5, 8, 2), (16.0, 4, 4), (None, 4, 4), (None, 0, 1)]
-)
-def test_threads_are_the_quota_rounded_up_within_the_allowed_cpus(quota: float | None, cpus: int, threads: int) -> None:
-    assert usable_threads(quota, cpus) == threads
+@pytest.mark.parametrize(("quota", "threads"), [(0.25, 1), (1.0, 1), (1.5, 2), (16.0, 4)])
+@pytest.mark.parametrize("request_", [None, 0.1, 3.0])
+def test_a_limit_alone_decides_rounded_up_within_the_allowed_cpus(
+    quota: float, threads: int, request_: float | None
+) -> None:
+    assert usable_threads(quota, request_, allowed_cpus=4) == threads
+
+
+@pytest.mark.parametrize(("request_", "threads"), [(0.002, 1), (0.25, 1), (2.0, 2), (2.5, 3), (100.0, 64)])
+def test_without_a_limit_threads_follow_the_request_and_not_the_node(request_: float, threads: int) -> None:
+    assert usable_threads(None, request_, allowed_cpus=64) == threads
+
+
+def test_without_either_all_cpus_are_used() -> None:
+    assert usable_threads(None, None, allowed_cpus=4) == 4
+
+
+@pytest.mark.parametrize(("shares", "cpus"), [("2", 0.002), ("256", 0.25), ("1024", 1.0), ("4096", 4.0)])
+def test_the_request_of_a_pod_is_read_from_cgroup_v1(shares: str, cpus: float, tmp_path: Path) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.shares").write_text(shares + "\n")
+    assert cpu_request(tmp_path, IN_A_POD) == pytest.approx(cpus, abs=1e-3)
+
+
+@pytest.mark.parametrize(("weight", "cpus"), [("1", 0.002), ("10", 0.25), ("39", 1.0), ("157", 4.0)])
+def test_the_request_of_a_pod_is_read_from_cgroup_v2(weight: str, cpus: float, tmp_path: Path) -> None:
+    (tmp_path / "cpu.weight").write_text(weight + "\n")
+    assert cpu_request(tmp_path, IN_A_POD) == pytest.approx(cpus, rel=0.1, abs=1e-3)
+
+
+def test_outside_a_pod_a_share_is_no_request(tmp_path: Path) -> None:
+    (tmp_path / "cpu.weight").write_text("100\n")
+    assert cpu_request(tmp_path, {}) is None
+    assert cpu_request(tmp_path / "nothing", IN_A_POD) is None

@@ -9,10 +9,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
 import kopf
@@ -20,13 +18,13 @@ import uvloop
 from kopf._core.engines.peering import Identity
 from kubernetes.aio.client import Configuration
 
-from sluice_operator import health, logs, settings
-from sluice_operator.cluster.audit import Audit, selector
+from sluice_operator import health, logs, settings, watches
+from sluice_operator.cluster.audit import Audit
 from sluice_operator.cluster.cache import Cache
-from sluice_operator.cluster.client import Client, load_configuration
+from sluice_operator.cluster.client import Client, Json, load_configuration
 from sluice_operator.cluster.cluster import Cluster
 from sluice_operator.cluster.errors import ClusterError
-from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
+from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, Kind
 from sluice_operator.cluster.traffic import TrafficObserver
 from sluice_operator.planning.planner import Images
 from sluice_operator.reconcile import Reconciler
@@ -49,15 +47,6 @@ def main() -> None:
 def now() -> datetime:
     """The operator's clock."""
     return datetime.now(UTC)
-
-
-class _Backoffs:
-    """Delays between a watch's attempts, without an end: an absent API server must not end the process."""
-
-    def __iter__(self) -> Iterator[float]:
-        yield from (0.1, 0.2, 0.5, 1.0)
-        while True:
-            yield 2.0
 
 
 class Operator:
@@ -83,7 +72,8 @@ class Operator:
         self._client = client
         self._cache = Cache()
         cluster = Cluster(client, self._cache, traffic, now)
-        images = Images(runtime=self._settings.runtime_image, router=self._settings.router_image)
+        chosen = self._settings
+        images = Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
         reconciler = Reconciler(cluster, images, now)
         self._queue = WorkQueue(reconciler.reconcile, cluster.exists, self._settings.workers)
         self._audit = Audit(client, self._cache, self._settings.namespaces, self._queue.add)
@@ -139,8 +129,8 @@ class Operator:
             return
         before = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
-            registry=self._registry(configuration),
-            settings=_watch_settings(),
+            registry=watches.registry(configuration, self._take_in),
+            settings=watches.settings(),
             clusterwide=not self._settings.namespaces,
             namespaces=self._settings.namespaces,
             standalone=True,
@@ -167,25 +157,7 @@ class Operator:
                 log.debug("cannot ask for the CRD: %s", error)
             await asyncio.sleep(1.0)
 
-    def _registry(self, configuration: Configuration) -> kopf.OperatorRegistry:
-        registry = kopf.OperatorRegistry()
-
-        async def login(**_: Any) -> kopf.ConnectionInfo:
-            return await _connection(configuration)
-
-        kopf.on.login(registry=registry)(login)
-        for kind in WATCHED:
-            self._on_event(registry, kind)
-        return registry
-
-    def _on_event(self, registry: kopf.OperatorRegistry, kind: Kind) -> None:
-        async def seen(event: kopf.RawEvent, **_: Any) -> None:
-            self._take_in(kind, event["type"], event["object"])
-
-        # The core group's name is empty for the API and absent for the framework.
-        kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)(seen)
-
-    def _take_in(self, kind: Kind, event: str | None, obj: Any) -> None:
+    def _take_in(self, kind: Kind, event: str | None, obj: Json) -> None:
         """Feed the cache; enqueue whoever is concerned. Events without a type are of a listing."""
         if event is None:
             self._audit.ask(kind)
@@ -203,34 +175,3 @@ class Operator:
             api_away=self._client.circuit.is_open,
             queue=self._queue.progress(),
         )
-
-
-def _watch_settings() -> kopf.OperatorSettings:
-    chosen = kopf.OperatorSettings()
-    chosen.posting.enabled = False
-    chosen.scanning.disabled = True
-    chosen.networking.error_backoffs = _Backoffs()
-    chosen.networking.request_timeout = 60.0
-    chosen.networking.connect_timeout = 5.0
-    chosen.watching.connect_timeout = 5.0
-    chosen.watching.chunk_size = 500
-    chosen.watching.inactivity_timeout = 70.0
-    chosen.queueing.idle_timeout = 0.2
-    chosen.queueing.exit_timeout = 0.5
-    for kind in WATCHED:
-        if text := selector(kind):
-            chosen.watching.label_selectors[kind.group, kind.version, kind.plural] = text
-    return chosen
-
-
-async def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
-    """The client's credentials in the framework's terms; asked again when a token has expired."""
-    header = await configuration.get_api_key_with_prefix("BearerToken")
-    return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        token=header.split(" ", 1)[-1] if header else None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-    )

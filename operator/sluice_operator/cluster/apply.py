@@ -25,7 +25,6 @@ class Applier:
     def __init__(self, client: Client, cache: Cache) -> None:
         self._client = client
         self._cache = cache
-        self._settled: dict[str, tuple[str, int]] = {}
 
     async def apply(self, resource: ModelDeployment, plan: Plan) -> None:
         """Apply objects in the order of kinds, set replicas, hint router pods, prune; raises Refused, Unavailable."""
@@ -47,23 +46,33 @@ class Applier:
             await self._client.apply(kind_of(manifest), metadata["namespace"], metadata["name"], manifest, dry_run=True)
 
     async def _apply_one(self, resource: ModelDeployment, kind: Kind, name: str, manifest: Manifest) -> None:
-        live = self._cache.get(kind, resource.namespace, name)
         hashed = compare.with_hash(manifest)
-        if compare.up_to_date(hashed, live) or self._is_settled(hashed, live):
+        if self._is_applied(kind, resource.namespace, name, hashed):
             return
-        await self._refuse_foreign(resource, kind, name, live)
+        await self._refuse_foreign(resource, kind, name)
         log.info("applying %s %s", kind.kind, name)
         answer = await self._client.apply(kind, resource.namespace, name, hashed)
         self._cache.put(kind, answer)
-        if not compare.up_to_date(hashed, answer):
-            # The server keeps something else than was asked for; asking again would ask for ever.
-            log.debug("%s %s is kept in another form than applied", kind.kind, name)
-            self._settled[answer["metadata"]["uid"]] = (_hash(hashed), version(answer))
+        # Even where the server keeps it in another form: asking again would ask for ever.
+        if self._holds(kind, answer):
+            self._cache.note(kind, resource.namespace, name, _hash(hashed))
 
-    async def _refuse_foreign(
-        self, resource: ModelDeployment, kind: Kind, name: str, live: Mapping[str, Any] | None
-    ) -> None:
+    def _is_applied(self, kind: Kind, namespace: str, name: str, hashed: Json) -> bool:
+        """Whether the live object is as wanted; compared once for each of its versions."""
+        if self._cache.noted(kind, namespace, name) == _hash(hashed):
+            return True
+        if not compare.up_to_date(hashed, self._cache.get(kind, namespace, name)):
+            return False
+        self._cache.note(kind, namespace, name, _hash(hashed))
+        return True
+
+    def _holds(self, kind: Kind, answer: Json) -> bool:
+        held = self._cache.get(kind, answer["metadata"]["namespace"], answer["metadata"]["name"])
+        return held is not None and version(held) == version(answer)
+
+    async def _refuse_foreign(self, resource: ModelDeployment, kind: Kind, name: str) -> None:
         """An object of that name that belongs to somebody else is never taken over; the cache shows only our own."""
+        live = self._cache.get(kind, resource.namespace, name)
         if live is None:
             try:
                 live = await self._client.get(kind, resource.namespace, name)
@@ -76,11 +85,6 @@ class Applier:
             raise Refused(kind.kind, name, "an object of this name exists and belongs to somebody else")
         if owner["uid"] != resource.uid:
             raise Conflict(f"{kind.kind} {name} of a former {KIND} is still being deleted")
-
-    def _is_settled(self, hashed: Json, live: Mapping[str, Any] | None) -> bool:
-        if live is None:
-            return False
-        return self._settled.get(live["metadata"]["uid"]) == (_hash(hashed), version(live))
 
     async def _scale(self, resource: ModelDeployment, scales: Mapping[str, int]) -> None:
         for name, replicas in scales.items():
@@ -123,7 +127,6 @@ class Applier:
         except Gone:
             log.debug("%s %s is gone already", kind.kind, metadata["name"])
         self._cache.drop(kind, obj)
-        self._settled.pop(metadata["uid"], None)
 
 
 def _by_place(objects: Iterable[Manifest]) -> dict[_Place, Manifest]:

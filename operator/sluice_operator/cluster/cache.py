@@ -62,6 +62,7 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[_Place, Json]] = defaultdict(dict)
         self._owned: dict[Kind, dict[Key, dict[str, Json]]] = defaultdict(lambda: defaultdict(dict))
+        self._notes: dict[tuple[Kind, _Place], str] = {}
         self._deleted: OrderedDict[tuple[Kind, _Place], int] = OrderedDict()
 
     def put(self, kind: Kind, obj: Json) -> set[Key]:
@@ -73,6 +74,7 @@ class Cache:
             return set()
         kept = trimmed(kind, obj)
         owners = self._unlink(kind, before)
+        self._notes.pop((kind, place), None)
         self._objects[kind][place] = kept
         if owner := owner_of(kind, kept):
             self._owned[kind][owner][place.name] = kept
@@ -88,12 +90,21 @@ class Cache:
         if before is None or version(before) > version(obj):
             return set()
         del self._objects[kind][place]
+        self._notes.pop((kind, place), None)
         self._count(kind)
         return self._unlink(kind, before)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """One object, None where none was seen."""
         return self._objects[kind].get(_Place(namespace, name))
+
+    def note(self, kind: Kind, namespace: str, name: str, text: str) -> None:
+        """Remember something about an object for as long as it does not change."""
+        self._notes[kind, _Place(namespace, name)] = text
+
+    def noted(self, kind: Kind, namespace: str, name: str) -> str | None:
+        """What is remembered about an object as it is now."""
+        return self._notes.get((kind, _Place(namespace, name)))
 
     def knows(self, kind: Kind, namespace: str, name: str, at: int) -> bool:
         """Whether the cache has seen this object at this version or later, even if deleted since."""

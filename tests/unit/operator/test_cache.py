@@ -102,6 +102,24 @@ def test_a_model_deployment_concerns_itself() -> None:
     assert cache.keys() == {ONE}
 
 
+def test_a_note_lasts_until_its_object_changes() -> None:
+    cache = Cache()
+    cache.put(DEPLOYMENT, child(version=5))
+    cache.note(DEPLOYMENT, "shop", "c", "checked")
+    cache.put(DEPLOYMENT, child(version=4))
+    assert cache.noted(DEPLOYMENT, "shop", "c") == "checked"
+    cache.put(DEPLOYMENT, child(version=6))
+    assert cache.noted(DEPLOYMENT, "shop", "c") is None
+
+
+def test_a_note_goes_with_its_object() -> None:
+    cache = Cache()
+    cache.put(DEPLOYMENT, child(version=5))
+    cache.note(DEPLOYMENT, "shop", "c", "checked")
+    cache.drop(DEPLOYMENT, child(version=6))
+    assert cache.noted(DEPLOYMENT, "shop", "c") is None
+
+
 def test_only_what_is_read_is_kept() -> None:
     cache = Cache()
     cache.put(POD, {"spec": {"containers": []}, "status": {}, "metadata": {**metadata("p"), "managedFields": [1]}})

@@ -1,0 +1,98 @@
+"""What must hold, as ratios within one run. A target whose cell was not asked for is not claimed; one that could not be
+measured is broken.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.serving.messages import Encoding
+from bench.serving.samples import SESSION, Cell, Results
+from bench.serving.spread import Spread, per_round, ratio
+from bench.serving.startup import Start
+from support.report import Report
+
+ECHO, GRPC_ECHO, SLUICE = "ASGI echo", "grpc.aio echo", "Sluice"
+JSON_16 = Cell("tabular", Encoding.JSON, 16)
+JSON_1 = Cell("tabular", Encoding.JSON, 1)
+BINARY_16 = Cell("tabular", Encoding.BINARY, 16)
+GRPC_16 = Cell("tabular", Encoding.GRPC, 16)
+IMAGE_1 = Cell("image", Encoding.BINARY, 1)
+RSS_MIB, START_SECONDS = 140.0, 1.5
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on a spread of per-round values. `reference` is whom the runtime is compared with, if one contender."""
+
+    key: str
+    claim: str
+    cell: Cell
+    bound: float
+    at_least: bool
+    value: Callable[[Results, Cell], Spread | None]
+
+
+def _times(other: str) -> Callable[[Results, Cell], Spread | None]:
+    """Answers a second over those of another contender."""
+    return lambda results, cell: ratio(results.rounds(cell, lambda sample: sample.rate), SLUICE, other)
+
+
+def _added(results: Results, cell: Cell) -> Spread | None:
+    """Milliseconds of p50 beyond the echo's and the session's own."""
+    return per_round(results.latencies(cell), lambda own, echo, run: own - echo - run, SLUICE, ECHO, SESSION)
+
+
+def _beyond_session(results: Results, cell: Cell) -> Spread | None:
+    """p50 over the session's own."""
+    return ratio(results.latencies(cell), SLUICE, SESSION)
+
+
+TARGETS = (
+    Target("json-echo", f"{JSON_16}: answers/s over the ASGI echo's", JSON_16, 0.65, True, _times(ECHO)),
+    Target("json-mlserver", f"{JSON_16}: answers/s over MLServer's", JSON_16, 8, True, _times("MLServer")),
+    Target("json-kserve", f"{JSON_16}: answers/s over KServe's", JSON_16, 11, True, _times("KServe")),
+    Target("json-bentoml", f"{JSON_16}: answers/s over BentoML IO's", JSON_16, 18, True, _times("BentoML IO")),
+    Target("binary-echo", f"{BINARY_16}: answers/s over the ASGI echo's", BINARY_16, 0.75, True, _times(ECHO)),
+    Target("latency", f"{JSON_1}: ms of p50 beyond echo + session", JSON_1, 0.35, False, _added),
+    Target("grpc-echo", f"{GRPC_16}: answers/s over the bare grpc.aio echo's", GRPC_16, 0.70, True, _times(GRPC_ECHO)),
+    Target("image-session", f"{IMAGE_1}: p50 over session.run", IMAGE_1, 1.10, False, _beyond_session),
+)
+
+NOTES: dict[str, str] = {}
+"""Why a target is not reached, by its key, from a profile: shown beside the claim while it is broken."""
+
+
+def judge(report: Report, results: Results, asked: Sequence[Cell], starts: Sequence[Start]) -> dict[str, str]:
+    """Put a claim into the report for every target in the cells that were asked for; the notes of the broken ones."""
+    notes = {}
+    for target in TARGETS:
+        if target.cell in asked:
+            found = target.value(results, target.cell)
+            claim = report.at_least if target.at_least else report.at_most
+            claim(target.claim + _range(found), target.bound, found.median if found else None)
+            if not report.claims[-1].holds and target.key in NOTES:
+                notes[target.claim] = NOTES[target.key]
+    _judge_process(report, results, asked, starts)
+    return notes
+
+
+def _judge_process(report: Report, results: Results, asked: Sequence[Cell], starts: Sequence[Start]) -> None:
+    if starts:
+        walls = [start.wall for start in starts]
+        cpu = statistics.median(start.cpu for start in starts)
+        claim = f"start to ready, median of {len(walls)} (CPU {cpu:.2f} s)"
+        report.at_most(claim, START_SECONDS, statistics.median(walls), "s")
+    if any(cell.model == "tabular" for cell in asked):
+        held = [
+            sample.rss_mib
+            for sample in results.samples
+            if sample.contender == SLUICE and sample.cell.model == "tabular"
+        ]
+        report.at_most("RSS with the small model, largest after any load", RSS_MIB, max(held, default=None), "MiB")
+
+
+def _range(found: Spread | None) -> str:
+    return f" [{found.low:.2f} .. {found.high:.2f}]" if found else ""

@@ -24,6 +24,9 @@ PACKAGE_MOUNT = "/models"
 into place."""
 
 
+DEFAULT_PACKAGE_BYTES = 10 * 1024**3
+"""Unpacked; more is refused unless the settings say otherwise."""
+
 PROVIDER_PATTERN = "^[A-Za-z0-9_]+ExecutionProvider$"
 """How ONNX Runtime names its execution providers."""
 
@@ -60,7 +63,7 @@ class Limits(_Settings):
     max_wait_seconds: float = Field(default=10.0, gt=0)
     deadline_seconds: float = Field(default=30.0, gt=0)
     head_seconds: float = Field(default=10.0, gt=0)
-    max_package_bytes: int = Field(default=10 * 1024**3, ge=1)
+    max_package_bytes: int = Field(default=DEFAULT_PACKAGE_BYTES, ge=1)
 
 
 class Provider(_Settings):

@@ -5,6 +5,7 @@ Needs the `onnx` package, so only packaging imports this.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -45,12 +46,43 @@ def external_files(model: onnx.ModelProto) -> list[str]:
     Raises:
         PackageError: UnsafeArchive for a file that is not beside or below the model.
     """
-    tensors = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
-    locations = sorted({str(ExternalDataInfo(tensor).location) for tensor in tensors})
+    stored = [tensor for tensor in _tensors(model) if uses_external_data(tensor)]
+    locations = sorted({str(ExternalDataInfo(tensor).location) for tensor in stored})
     for location in locations:
         if Path(location).is_absolute() or ".." in Path(location).parts:
             raise PackageError(Reason.UNSAFE_ARCHIVE, f"tensor data {location!r} lies outside the model's folder")
     return locations
+
+
+def opsets(model: onnx.ModelProto) -> dict[str, int]:
+    """Operator sets the graph is written in, by domain; ONNX's own is `ai.onnx`."""
+    return {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+
+
+def unserved_outputs(model: onnx.ModelProto) -> list[str]:
+    """Outputs that are no tensors (sequences, maps): the protocol has no form for them."""
+    return [value.name for value in model.graph.output if not value.type.HasField("tensor_type")]
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every constant of a model: of its graph, of the bodies of its loops and branches, of its functions."""
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        yield from _node_tensors(function.node)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for body in (attribute.g, *attribute.graphs):
+            yield from _graph_tensors(body)
 
 
 def _tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
@@ -78,6 +110,7 @@ _DATATYPES = {
     "FLOAT16": Datatype.FP16,
     "FLOAT": Datatype.FP32,
     "DOUBLE": Datatype.FP64,
+    "BFLOAT16": Datatype.BF16,
     "STRING": Datatype.BYTES,
 }
 """ONNX element types (onnx.proto, TensorProto.DataType) by their V2 names."""

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sluice import __version__
 from sluice.failures import PackageError, Reason
 
 MANIFEST_FILE = "model.yaml"
 MODEL_FILE = "model.onnx"
+README_FILE = "README.md"
+API_VERSION: Literal["sluice.dev/package/v1"] = "sluice.dev/package/v1"
 MANIFEST_LIMIT = 1024**2
 """Bytes. A manifest is a page of text; more is a mistake or an attack on the YAML parser."""
 
@@ -36,6 +39,7 @@ class Datatype(StrEnum):
     FP16 = "FP16"
     FP32 = "FP32"
     FP64 = "FP64"
+    BF16 = "BF16"
     BYTES = "BYTES"
 
 
@@ -51,14 +55,23 @@ class TensorSpec(_Strict):
     shape: tuple[Annotated[int, Field(ge=-1)], ...]
 
 
+class Card(_Strict):
+    """What a person should know before using the model. All of it is shown and none of it changes what is served."""
+
+    description: str | None = Field(default=None, max_length=4096)
+    owner: str | None = Field(default=None, max_length=256)
+    license: str | None = Field(default=None, max_length=256)
+
+
 class Manifest(_Strict):
     """The parsed `model.yaml`. Every tensor the graph takes is listed; outputs that are no tensors are left out."""
 
-    api_version: Literal["sluice.dev/package/v1"] = Field(default="sluice.dev/package/v1", alias="apiVersion")
+    api_version: Literal["sluice.dev/package/v1"] = Field(default=API_VERSION, alias="apiVersion")
     name: str = Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?$")
     version: str = Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,62}$")
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    card: Card | None = None
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Manifest:
@@ -77,7 +90,7 @@ def load_manifest(path: Path) -> Manifest:
     """
     text = _read_text(path)
     try:
-        return Manifest.model_validate(yaml.safe_load(text))
+        return Manifest.model_validate(_of_a_known_version(yaml.safe_load(text), path.name))
     except yaml.YAMLError as error:
         raise PackageError(Reason.INVALID_PACKAGE, f"{path.name} is no YAML: {_one_line(error)}") from error
     except ValidationError as error:
@@ -88,13 +101,25 @@ def load_manifest(path: Path) -> Manifest:
 
 def dump_manifest(manifest: Manifest) -> str:
     """YAML text of a manifest; equal manifests give equal text."""
-    payload = manifest.model_dump(mode="json", by_alias=True)
+    # What is not set is left out, so that a field added later changes no package's digest.
+    payload = manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
     return yaml.safe_dump(payload, sort_keys=False, default_flow_style=None, width=110)
 
 
 def explain(error: ValidationError) -> str:
     """A validation error in one line: `field: what is wrong; field: ...`."""
     return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors())
+
+
+def _of_a_known_version(document: Any, name: str) -> Any:
+    version = document.get("apiVersion", API_VERSION) if isinstance(document, dict) else API_VERSION
+    if version != API_VERSION:
+        raise PackageError(
+            Reason.INVALID_PACKAGE,
+            f"{name} has apiVersion {version!r}, and Sluice {__version__} reads {API_VERSION!r}: use a newer runtime, "
+            "or make the package again with the `sluice` of this version",
+        )
+    return document
 
 
 def _read_text(path: Path) -> str:

@@ -5,15 +5,18 @@ A package is data only. Nothing in it is executed when it is opened.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluice.archive import write_archive
+from sluice.archive import extract_archive, write_archive
+from sluice.config import DEFAULT_PACKAGE_BYTES
 from sluice.digest import package_digest
 from sluice.failures import PackageError, Reason
-from sluice.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, dump_manifest, load_manifest
+from sluice.manifest import MANIFEST_FILE, MODEL_FILE, README_FILE, Card, Manifest, dump_manifest, load_manifest
 from sluice.uri import ARCHIVE_SUFFIXES
 
 
@@ -50,44 +53,84 @@ def open_package(folder: Path, expected_digest: str | None = None) -> Package:
     return Package(folder, load_manifest(folder / MANIFEST_FILE), digest)
 
 
-def write_package(model_path: Path, name: str, version: str, out: Path) -> str:
+def write_package(
+    model_path: Path, name: str, version: str, out: Path, *, card: Card | None = None, doc: Path | None = None
+) -> str:
     """Make a package of an ONNX file (with its external data files, if it has any).
 
     `out` names an archive when it ends in .tar.gz or .tgz, otherwise a folder that does not exist yet. The signature
-    comes from the graph; this needs the `onnx` package. Equal inputs give equal bytes.
+    comes from the graph; this needs the `onnx` package. `doc` is a Markdown file that becomes the package's README.
+    Equal inputs give equal bytes, and `out` appears only when it is complete.
 
     Returns the package's digest, which is the same for folder and archive.
 
     Raises:
         PackageError: the graph cannot be served; SignatureUnsupported names the tensor.
+        ValueError: a name or version that cannot be one (pydantic.ValidationError).
         FileExistsError: `out` exists.
+        FileNotFoundError: the model, or a file that holds its tensors, is not there.
     """
     if out.name.endswith(".tar"):
         raise ValueError(f"{out.name}: write .tar.gz, .tgz or a folder")
     if out.exists():
-        raise FileExistsError(out)
-    if not out.name.endswith(ARCHIVE_SUFFIXES):
-        return _write_folder(model_path, name, version, out).digest
-    with tempfile.TemporaryDirectory() as scratch:
-        package = _write_folder(model_path, name, version, Path(scratch) / "package")
-        write_archive(package.folder, out)
+        raise FileExistsError(f"{out} exists; a package is never changed, so give the new one a new place")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its final place, because a rename cannot cross file systems.
+    with tempfile.TemporaryDirectory(prefix=".sluice-", dir=out.parent) as scratch:
+        folder, archive = Path(scratch) / "package", Path(scratch) / "archive"
+        package = _write_folder(model_path, folder, name=name, version=version, card=card, doc=doc)
+        if not out.name.endswith(ARCHIVE_SUFFIXES):
+            folder.rename(out)
+        else:
+            write_archive(folder, archive)
+            archive.rename(out)
     return package.digest
 
 
-def _write_folder(model_path: Path, name: str, version: str, out: Path) -> Package:
+@contextlib.contextmanager
+def opened(source: Path, max_bytes: int = DEFAULT_PACKAGE_BYTES) -> Iterator[Package]:
+    """A package folder or archive, opened; an archive is unpacked for as long as the context lasts.
+
+    Raises:
+        PackageError: InvalidPackage, UnsafeArchive or PackageTooLarge.
+        FileNotFoundError: there is nothing.
+    """
+    if source.is_dir():
+        yield open_package(source)
+        return
+    with tempfile.TemporaryDirectory(prefix="sluice-") as scratch:
+        extract_archive(source, Path(scratch), max_bytes)
+        yield open_package(Path(scratch))
+
+
+def _write_folder(
+    model_path: Path, out: Path, *, name: str, version: str, card: Card | None, doc: Path | None
+) -> Package:
     # Only who writes packages needs the onnx package; the operator and the runtime just open them.
     from sluice.graph import external_files, read_graph, signature_of  # noqa: PLC0415
 
     graph = read_graph(model_path)
     inputs, outputs = signature_of(graph)
-    manifest = Manifest(name=name, version=version, inputs=inputs, outputs=outputs)
-    out.mkdir(parents=True)
+    manifest = Manifest(name=name, version=version, inputs=inputs, outputs=outputs, card=card)
+    out.mkdir()
     shutil.copyfile(model_path, out / MODEL_FILE)
     for location in external_files(graph):
-        (out / location).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(model_path.parent / location, out / location)
+        _copy_tensors(model_path.parent / location, out / location)
+    if doc is not None:
+        shutil.copyfile(doc, out / README_FILE)
     (out / MANIFEST_FILE).write_text(dump_manifest(manifest), encoding="utf-8")
     return open_package(out)
+
+
+def _copy_tensors(source: Path, target: Path) -> None:
+    if target.name in (MANIFEST_FILE, MODEL_FILE, README_FILE):
+        raise PackageError(
+            Reason.INVALID_PACKAGE, f"tensor data is called {target.name!r} like a part of the package; rename it"
+        )
+    if not source.is_file():
+        raise FileNotFoundError(f"{source} is not there; the model keeps tensors in it, so copy both together")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def _missing(folder: Path, name: str) -> str:

@@ -6,13 +6,14 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Callable
 
 from sluice.config import RuntimeConfig
 from sluice_runtime.step import run_step
 
 
-def serve(config: RuntimeConfig) -> None:
-    """Serve until SIGTERM.
+def serve(config: RuntimeConfig, on_ready: Callable[[], None] | None = None) -> None:
+    """Serve until SIGTERM. `on_ready` is called once, when the model is loaded.
 
     Raises:
         PackageError: the model could not be loaded.
@@ -28,6 +29,8 @@ def serve(config: RuntimeConfig) -> None:
     from sluice_runtime.service import build_service  # noqa: PLC0415
 
     runtime = Runtime(config)
+    if on_ready is not None:
+        runtime.on_ready = on_ready
     app = build_service(runtime).to_asgi(is_main=False)
     gc.collect()
     gc.freeze()

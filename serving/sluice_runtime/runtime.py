@@ -35,7 +35,7 @@ class Loaded:
 
 
 class Runtime:
-    """Owns the data plane and the model's loading. `on_failure` is called once, on the loop, when loading failed."""
+    """Owns the data plane and the model's loading. One of `on_ready` and `on_failure` is called once, on the loop."""
 
     def __init__(self, config: RuntimeConfig, metrics: Metrics | None = None) -> None:
         self.config = config
@@ -43,6 +43,7 @@ class Runtime:
         self.plane = Plane(config.name, self.metrics)
         self.failure: PackageError | None = None
         self.on_failure: Callable[[], None] = lambda: None
+        self.on_ready: Callable[[], None] = lambda: None
         self._loading: asyncio.Task[None] | None = None
         self._batcher: Batcher | None = None
 
@@ -69,6 +70,7 @@ class Runtime:
         else:
             self._serve(loaded)
             self.metrics.loaded(time.perf_counter() - started)
+            self.on_ready()
 
     def _serve(self, loaded: Loaded) -> None:
         limits = self.config.limits
@@ -77,9 +79,11 @@ class Runtime:
             max_rows=loaded.max_rows,
             max_queue=limits.max_queue,
             max_delay=self.config.batching.max_delay_seconds,
+            max_wait=limits.max_wait_seconds,
             deadline=limits.deadline_seconds,
             bounded=loaded.session.signature.bounded,
             observe=self.metrics.observe_run,
+            observe_wait=self.metrics.observe_wait,
         )
         model = Model(self.config.name, loaded.manifest.version, loaded.session.signature, self._batcher)
         self.plane.serve(model)

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sluice.archive import extract_archive
 from sluice.digest import package_digest
 from sluice.failures import PackageError, Reason
-from sluice.manifest import Datatype, load_manifest
+from sluice.manifest import Card, Datatype, load_manifest
 from sluice.package import open_package, write_package
 
 
@@ -61,6 +61,71 @@ def test_external_tensor_data_travels_with_the_model(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph), tmp_path / "m.onnx", save_as_external_data=True, location="weights.bin")
     write_package(tmp_path / "m.onnx", "shop", "3", tmp_path / "package")
     assert (tmp_path / "package/weights.bin").stat().st_size == 12000
+
+
+def in_a_branch(tensor: onnx.TensorProto) -> onnx.ModelProto:
+    """A graph that keeps its only constant in a branch."""
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, (1000,))
+    nodes = [helper.make_node("Constant", [], ["y"], value=tensor)]
+    branch = helper.make_graph(nodes, "branch", [], [out])
+    choice = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+    graph = helper.make_graph([choice], "g", [helper.make_tensor_value_info("x", TensorProto.BOOL, ())], [out])
+    return helper.make_model(graph)
+
+
+def stored_outside(location: str) -> onnx.TensorProto:
+    tensor = TensorProto(data_type=TensorProto.FLOAT, dims=[1000], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=location)
+    return tensor
+
+
+def test_tensor_data_of_a_branch_travels_too(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/w.bin").write_bytes(bytes(4000))
+    (tmp_path / "m.onnx").write_bytes(in_a_branch(stored_outside("data/w.bin")).SerializeToString())
+    write_package(tmp_path / "m.onnx", "shop", "3", tmp_path / "package")
+    assert (tmp_path / "package/data/w.bin").stat().st_size == 4000
+
+
+def test_missing_tensor_data_is_named_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(in_a_branch(stored_outside("w.bin")).SerializeToString())
+    with pytest.raises(FileNotFoundError, match=r"w\.bin is not there"):
+        write_package(tmp_path / "m.onnx", "shop", "3", tmp_path / "package")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@pytest.mark.parametrize("location", ["model.yaml", "model.onnx"])
+def test_tensor_data_must_not_replace_a_part_of_the_package(location: str, tmp_path: Path) -> None:
+    (tmp_path / location).write_bytes(bytes(4000))
+    (tmp_path / "m.onnx").write_bytes(in_a_branch(stored_outside(location)).SerializeToString())
+    with pytest.raises(PackageError, match="rename it"):
+        write_package(tmp_path / "m.onnx", "shop", "3", tmp_path / "package")
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
+    model = identity_model(tmp_path / "m.onnx")
+    card = Card(description="the same", owner="both")
+    digests = {write_package(model, "shop", "3", tmp_path / f"{i}.tar.gz", card=card) for i in range(2)}
+    assert len(digests) == 1
+    assert (tmp_path / "0.tar.gz").read_bytes() == (tmp_path / "1.tar.gz").read_bytes()
+
+
+def test_the_manifest_of_a_package_without_a_card_never_changes(folder: Path) -> None:
+    """Byte for byte: another text would give every package a new digest."""
+    assert (folder / "model.yaml").read_text() == (
+        "apiVersion: sluice.dev/package/v1\nname: shop\nversion: '3'\n"
+        "inputs:\n- name: x\n  datatype: FP32\n  shape: [-1, 3]\n"
+        "outputs:\n- name: y\n  datatype: FP32\n  shape: [-1, 3]\n"
+    )
+
+
+def test_a_package_of_a_later_schema_says_what_to_use(folder: Path) -> None:
+    text = (folder / "model.yaml").read_text().replace("package/v1", "package/v2") + "features: []\n"
+    (folder / "model.yaml").write_text(text)
+    message = refusal(folder).message
+    assert "'sluice.dev/package/v2'" in message
+    assert "newer runtime" in message
+    assert "features" not in message
 
 
 def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""What each subcommand of `sluice` does: from chosen options to the text it prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sluice.config import Provider
+from sluice.endpoint import Endpoint, EndpointError
+from sluice.failures import PackageError
+from sluice.local import LocalRun, LocalRunError, become, served
+from sluice.manifest import Card, explain
+from sluice.package import opened, write_package
+from sluice.requests import read_answer, read_request
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Run the chosen subcommand. Returns 0, or 1 with one line on stderr where input or endpoint is at fault."""
+    try:
+        print(_COMMANDS[chosen.command](chosen))  # noqa: T201 the command's answer
+    except ValidationError as error:
+        return _fault(explain(error))
+    except ModuleNotFoundError as error:
+        return _fault(f"{error.name} is not installed here; pip install 'sluice-serving[package]'")
+    except (PackageError, EndpointError, LocalRunError, OSError, ValueError) as error:
+        return _fault(str(error))
+    return 0
+
+
+def package(chosen: argparse.Namespace) -> str:
+    """Make a package; the answer is its digest."""
+    from sluice.graph import read_graph, unserved_outputs  # noqa: PLC0415 onnx is needed for these commands alone
+
+    fields = {key: getattr(chosen, key) for key in Card.model_fields if getattr(chosen, key) is not None}
+    digest = write_package(
+        chosen.model,
+        chosen.name,
+        chosen.version,
+        chosen.output,
+        card=Card(**fields) if fields else None,
+        doc=chosen.doc,
+    )
+    if unserved := unserved_outputs(read_graph(chosen.model)):
+        _warn(
+            f"{', '.join(unserved)}: no tensor, so it is not served and requests are not batched; export it as a "
+            "tensor (scikit-learn, XGBoost, LightGBM: options={'zipmap': False})"
+        )
+    return digest
+
+
+def inspect(chosen: argparse.Namespace) -> str:
+    """Describe a package."""
+    from sluice.description import as_text, describe  # noqa: PLC0415 onnx is needed for these commands alone
+
+    with opened(_existing(chosen.source)) as found:
+        described = describe(found)
+    return json.dumps(described, indent=2) if chosen.json else as_text(described)
+
+
+def serve(chosen: argparse.Namespace) -> str:
+    """Become the runtime; there is no answer, because this process ends here."""
+    become(
+        LocalRun(
+            source=str(chosen.source),
+            host=chosen.host,
+            port=chosen.port,
+            grpc_port=chosen.grpc_port,
+            threads=chosen.threads,
+            providers=tuple(Provider(name=name) for name in chosen.provider),
+            verbose=chosen.verbose,
+        )
+    )
+    return ""
+
+
+def predict(chosen: argparse.Namespace) -> str:
+    """Ask a model; the answer is its outputs by name."""
+    with _endpoint(chosen.target, chosen.model) as endpoint:
+        response = endpoint.infer(read_request(chosen.input, endpoint.inputs()))
+    return json.dumps(response if chosen.raw else read_answer(response))
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], str]] = {
+    "package": package,
+    "inspect": inspect,
+    "run": serve,
+    "predict": predict,
+}
+
+
+@contextmanager
+def _endpoint(target: str, model: str | None) -> Iterator[Endpoint]:
+    if target.startswith(("http://", "https://")):
+        with Endpoint(target, model) as endpoint:
+            yield endpoint
+        return
+    with opened(_existing(Path(target))) as found:
+        settings = LocalRun(source=str(found.folder), port=_free_port(), grpc_port=_free_port())
+        with served(settings) as url, Endpoint(url, found.manifest.name) as endpoint:
+            yield endpoint
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; name a package's folder or archive")
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: Any = probe.getsockname()[1]
+        return int(port)
+
+
+def _warn(message: str) -> None:
+    print(f"sluice: {message}", file=sys.stderr)  # noqa: T201
+
+
+def _fault(message: str) -> int:
+    _warn(" ".join(message.split()))
+    return 1

@@ -1,0 +1,109 @@
+"""`sluice run`: the pod's own process on this machine, with nothing around it.
+
+What a pod does in two containers happens here one after the other: bring the package, then serve it. So a model that
+serves here serves in the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sluice.config import RuntimeConfig
+from sluice.failures import PackageError
+from sluice.local import LocalRun
+from sluice.manifest import explain
+from sluice.package import Package, open_package
+from sluice.requests import example_request
+from sluice_runtime.__main__ import serve
+from sluice_runtime.logs import setup_logging
+from sluice_runtime.store import fetch_package
+
+INTERRUPTED = 130
+
+
+def main(run: LocalRun) -> int:
+    """Serve until Ctrl-C. Returns the exit status: 1 with one line on stderr where the package cannot be served."""
+    setup_logging("info" if run.verbose else "error")
+    with tempfile.TemporaryDirectory(prefix="sluice-") as scratch:
+        try:
+            for port in (run.port, run.grpc_port):
+                _check_free(run.host, port)
+            config, package = prepare(run, Path(scratch))
+            serve(config, on_ready=lambda: print(announcement(run, config, package), flush=True))  # noqa: T201
+        except (PackageError, OSError) as error:
+            return _fault(str(error))
+        except ValidationError as error:
+            return _fault(explain(error))
+        except KeyboardInterrupt:
+            return INTERRUPTED
+    return 0
+
+
+def prepare(run: LocalRun, scratch: Path) -> tuple[RuntimeConfig, Package]:
+    """The package, brought to this machine, and the settings that serve it.
+
+    Raises:
+        PackageError: why it cannot be had.
+        pydantic.ValidationError: the URI is none.
+    """
+    local = Path(run.source).absolute()
+    folder = local if local.is_dir() else scratch / "package"
+    uri = run.source if "://" in run.source else f"file://{local}"
+    settings = {
+        "uri": uri,
+        "package_dir": str(folder),
+        "host": run.host,
+        "port": run.port,
+        "threads": run.threads,
+        "providers": run.providers,
+        # Nobody routes to this process, so nobody has to be waited for.
+        "drain_seconds": 0,
+    }
+    draft = RuntimeConfig(name="local", **settings)
+    package = open_package(folder) if local.is_dir() else fetch_package(draft)
+    return draft.model_copy(update={"name": package.manifest.name}), package
+
+
+def announcement(run: LocalRun, config: RuntimeConfig, package: Package) -> str:
+    """Where the model answers, and a command that asks it."""
+    host = "127.0.0.1" if run.host in ("0.0.0.0", "::") else run.host
+    url = f"http://{host}:{config.port}/v2/models/{config.name}"
+    body = json.dumps(example_request(package.manifest.inputs))
+    return (
+        f"serving {config.name} {package.manifest.version}, {package.digest}\n"
+        f"  HTTP  {url}\n"
+        f"try it:\n"
+        f"  curl {url}/infer -d {shlex.quote(body)}\n"
+        f"Ctrl-C stops."
+    )
+
+
+def _fault(message: str) -> int:
+    print(f"sluice: {message}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OSError(f"port {port} of {host} cannot be used ({error.strerror}); choose another one") from error
+
+
+if __name__ == "__main__":
+    code = main(LocalRun.from_env())
+    logging.shutdown()
+    sys.stderr.flush()
+    # As in a pod: a run that outlived its deadline may still hold its thread.
+    os._exit(code)

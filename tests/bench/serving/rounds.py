@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.serving.contenders import SERVING, TESTS, Contender, image_environment
+import numpy as np
+
+from bench.serving.contenders import TESTS, Contender, image_environment
 from bench.serving.cores import Cores
 from bench.serving.errors import BenchError
 from bench.serving.messages import Encoding
@@ -56,17 +59,18 @@ def measure_case(case: Case, contenders: Sequence[Contender], plan: Plan, cores:
 
 def measure_floor(case: Case, number: int, seconds: float, cores: Cores) -> Floor:
     """Time the in-process session on the server's core."""
-    argv = [
-        sys.executable,
-        "-m",
-        "bench.serving.peers.session_run",
-        str(case.package),
-        f"{FLOOR_WARM_UP}",
-        f"{seconds}",
-    ]
+    (tensor,) = case.inputs.values()
+    path = case.onnx.with_name("input.npy")
+    np.save(path, tensor)
+    argv = [sys.executable, "-m", "bench.serving.peers.session_run", str(path), str(FLOOR_WARM_UP), str(seconds)]
     done = subprocess.run(
         cores.serving(argv),
-        env={**image_environment(), "PYTHONPATH": f"{SERVING}:{TESTS}"},
+        env={
+            **image_environment(),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(TESTS),
+            "BENCH_MODEL": str(case.onnx),
+        },
         capture_output=True,
         text=True,
         timeout=seconds + 60,

@@ -29,7 +29,9 @@ class Sample:
     """One contender in one round of a cell.
 
     `rate` in answers a second, `p50` and `p99` in ms, `cpu_us` microseconds of the server's CPU an answer, `rss_mib`
-    after the load, `foreign` the share of the server's core that others used meanwhile.
+    after the load. Shares of a core, 0 to 1: `server_share` of its own that the server used, `load_share` of the other
+    that the load generator used, `foreign` of the server's that others used meanwhile. Where the load's share nears 1
+    and the server's does not, the load generator was the limit.
     """
 
     cell: Cell
@@ -40,6 +42,8 @@ class Sample:
     p99: float
     cpu_us: float
     rss_mib: float
+    server_share: float
+    load_share: float
     foreign: float
 
 

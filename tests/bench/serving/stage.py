@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,14 +72,30 @@ class Stage:
             BenchError: the load failed.
         """
         with self.server.awake():
-            wall, cpu, busy = time.monotonic(), self.server.cpu_seconds(), busy_seconds(self.generator.cores.server)
+            before = self._clocks()
             seen = self._load(cell, seconds)
-            wall, cpu = time.monotonic() - wall, self.server.cpu_seconds() - cpu
-            foreign = max(0.0, busy_seconds(self.generator.cores.server) - busy - cpu) / wall
+            wall, server, generator, core = (now - then for now, then in zip(self._clocks(), before, strict=True))
             rss = self.server.rss() / MIB
             self._calm_down()
-        cpu_us = cpu / seen.requests * 1e6
-        return Sample(cell, self.contender.name, number, seen.rate, seen.p50, seen.p99, cpu_us, rss, foreign)
+        return Sample(
+            cell,
+            self.contender.name,
+            number,
+            rate=seen.rate,
+            p50=seen.p50,
+            p99=seen.p99,
+            cpu_us=server / seen.requests * 1e6,
+            rss_mib=rss,
+            server_share=server / wall,
+            load_share=generator / wall,
+            foreign=max(0.0, core - server) / wall,
+        )
+
+    def _clocks(self) -> tuple[float, float, float, float]:
+        """Seconds: time, CPU of the server, CPU of the load generators that have ended, work of the server's core."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        core = busy_seconds(self.generator.cores.server)
+        return time.monotonic(), self.server.cpu_seconds(), ended.ru_utime + ended.ru_stime, core
 
     def warm_up(self, cell: Cell, seconds: float) -> None:
         """A load that does not count."""

@@ -12,33 +12,45 @@ from bench.serving.samples import Cell, Results, Sample
 from bench.serving.spread import ratio
 from bench.serving.targets import SLUICE
 
-HEAD = ("", "req/s", "p50 ms", "p99 ms", "CPU us/req", "RSS MiB", "Sluice : this, median [range]")
+HEAD = ("", "req/s", "p50 ms", "p99 ms", "CPU us", "cores s/l", "RSS MiB", "Sluice : this", "by CPU")
+NUMBERS = ("rate", "p50", "p99", "cpu_us", "server_share", "load_share", "rss_mib")
+TICK_US = 0.1
+"""Less CPU than this for an answer is below what the kernel counts."""
 
 
 def cell_table(results: Results, cell: Cell, contenders: Sequence[str]) -> Table:
-    """One cell: medians over the rounds, and the ratio of answers a second within rounds."""
+    """One cell: medians over the rounds, and the runtime's ratio to each contender within rounds, median [range].
+
+    "cores s/l" is how much of their cores server and load generator used; where the load is near 100 % and the server
+    is not, the load was the limit. "by CPU" compares answers a second of the server's own CPU time: what others on the
+    machine cannot change.
+    """
     table = Table(*HEAD, title=str(cell), title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     rates = results.rounds(cell, lambda sample: sample.rate)
+    efficiencies = results.rounds(cell, lambda sample: 1 / max(sample.cpu_us, TICK_US))
     for name in contenders:
         samples = results.of(cell, name)
         if samples:
-            compared = ratio(rates, SLUICE, name) if name != SLUICE else None
-            table.add_row(name, *numbers(samples), str(compared) if compared else "")
+            compared = [ratio(values, SLUICE, name) for values in (rates, efficiencies)] if name != SLUICE else []
+            table.add_row(name, *numbers(samples), *(str(found or "") for found in compared))
         elif reason := why_absent(results, cell, name):
-            table.add_row(name, *["-"] * 5, reason.splitlines()[0][:60], style="dim")
+            table.add_row(name, *["-"] * 6, reason.splitlines()[0][:60], style="dim")
     return table
 
 
-def numbers(samples: Iterable[Sample]) -> list[str]:
+def numbers(samples: Sequence[Sample]) -> list[str]:
     """Medians over the rounds as text."""
-    rows = list(samples)
-    columns = (
-        (f"{{:,.{digits}f}}", [getattr(sample, name) for sample in rows])
-        for name, digits in (("rate", 0), ("p50", 2), ("p99", 2), ("cpu_us", 0), ("rss_mib", 0))
-    )
-    return [form.format(statistics.median(values)) for form, values in columns]
+    middle = {name: statistics.median(getattr(sample, name) for sample in samples) for name in NUMBERS}
+    return [
+        f"{middle['rate']:,.0f}",
+        f"{middle['p50']:.2f}",
+        f"{middle['p99']:.2f}",
+        f"{middle['cpu_us']:,.0f}",
+        f"{middle['server_share']:.0%} {middle['load_share']:.0%}",
+        f"{middle['rss_mib']:.0f}",
+    ]
 
 
 def why_absent(results: Results, cell: Cell, name: str) -> str | None:

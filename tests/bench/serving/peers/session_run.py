@@ -1,6 +1,6 @@
-"""The floor: how long `session.run` itself takes, with the runtime's own session settings, on the server's core.
+"""The floor: how long `session.run` itself takes on the server's core, with the settings all contenders share.
 
-Prints one line of JSON: median and 99th percentile in microseconds, and how many runs that is.
+`python -m ... INPUT.npy WARM_UP SECONDS` prints one line of JSON: median and 99th percentile in microseconds.
 """
 
 from __future__ import annotations
@@ -8,18 +8,17 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
+from typing import Any
 
-from sluice.package import open_package
-from sluice_runtime.examples import example
-from sluice_runtime.sessions import Session, load_session
+import numpy as np
+
+from bench.serving.peers.session import open_session, output_names
 from support.stats import percentile
 
 
-def measure(session: Session, warm_up: float, seconds: float) -> dict[str, float]:
-    """Run one row again and again; the first `warm_up` seconds do not count."""
-    inputs = example(session.signature, rows=1)
-    names = [spec.name for spec in session.signature.outputs]
+def measure(session: Any, tensor: Any, warm_up: float, seconds: float) -> dict[str, float]:
+    """Run one input again and again; the first `warm_up` seconds do not count."""
+    names, inputs = output_names(session), {session.get_inputs()[0].name: tensor}
     times: list[float] = []
     counts_from = time.perf_counter() + warm_up
     ends = counts_from + seconds
@@ -31,5 +30,4 @@ def measure(session: Session, warm_up: float, seconds: float) -> dict[str, float
 
 
 if __name__ == "__main__":
-    folder, warm_up, seconds = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
-    print(json.dumps(measure(load_session(open_package(folder), threads=1, spinning=False), warm_up, seconds)))
+    print(json.dumps(measure(open_session(), np.load(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]))))

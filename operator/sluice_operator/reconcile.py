@@ -10,9 +10,11 @@ from datetime import datetime
 from typing import Protocol
 
 from sluice_operator.api.base import Manifest
-from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.resource import ModelDeployment, Reported, SpecNotUnderstoodError
 from sluice_operator.api.status import Failure, ModelDeploymentStatus
 from sluice_operator.cluster.errors import Refused
+from sluice_operator.planning.conditions import not_understood
+from sluice_operator.planning.events import notes
 from sluice_operator.planning.observed import Observed, Problem
 from sluice_operator.planning.plan import EventNote, Plan
 from sluice_operator.planning.planner import Images, plan
@@ -24,7 +26,7 @@ class Cluster(Protocol):
     """The only I/O of a pass."""
 
     def get(self, namespace: str, name: str) -> ModelDeployment | None:
-        """The resource as the watch last showed it."""
+        """The resource as the watch last showed it; raises SpecNotUnderstoodError."""
 
     async def observe(self, resource: ModelDeployment) -> Observed:
         """Everything about it that the cluster shows."""
@@ -32,13 +34,13 @@ class Cluster(Protocol):
     async def dry_run(self, manifests: Sequence[Manifest]) -> None:
         """Raises Refused where the API server would not take them."""
 
-    async def write_status(self, resource: ModelDeployment, status: ModelDeploymentStatus) -> None:
+    async def write_status(self, resource: Reported, status: ModelDeploymentStatus) -> None:
         """Raises Conflict where the resource has changed since it was read."""
 
     async def apply(self, resource: ModelDeployment, plan: Plan) -> None:
         """Make objects, scales and router versions true; raises Refused."""
 
-    async def record(self, resource: ModelDeployment, events: Sequence[EventNote]) -> None:
+    async def record(self, resource: Reported, events: Sequence[EventNote]) -> None:
         """Tell a person."""
 
 
@@ -53,7 +55,11 @@ class Reconciler:
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """One pass. Returns the seconds until the next look, None for none."""
-        resource = self._cluster.get(namespace, name)
+        try:
+            resource = self._cluster.get(namespace, name)
+        except SpecNotUnderstoodError as error:
+            await self._report_not_understood(error)
+            return None
         if resource is None:
             self._refused.pop((namespace, name), None)
             return None
@@ -62,6 +68,13 @@ class Reconciler:
         await self._cluster.write_status(resource, decided.status)
         await self._cluster.record(resource, decided.events)
         return await self._carry_out(resource, decided)
+
+    async def _report_not_understood(self, error: SpecNotUnderstoodError) -> None:
+        """Nothing is touched on a spec that cannot be read; a person is told why nothing happens."""
+        resource = error.resource
+        status = not_understood(resource, str(error), self._clock())
+        await self._cluster.write_status(resource, status)
+        await self._cluster.record(resource, notes(resource.status, status))
 
     def _with_refusal(self, resource: ModelDeployment, observed: Observed) -> Observed:
         return replace(observed, refused=self._refused.get((resource.namespace, resource.name)))

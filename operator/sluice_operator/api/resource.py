@@ -21,30 +21,54 @@ NAME_MAX = 40
 
 
 @dataclass(frozen=True)
-class ModelDeployment:
-    """One resource; `resource_version` guards status writes against stale caches."""
+class Reported:
+    """A resource as far as its status goes; `resource_version` guards status writes against stale caches."""
 
     namespace: str
     name: str
     uid: str
     generation: int
     resource_version: str
-    spec: ModelDeploymentSpec
     status: ModelDeploymentStatus
+
+
+class SpecNotUnderstoodError(ValueError):
+    """The spec has what this operator does not know: a CRD of another version than the operator let it in."""
+
+    def __init__(self, resource: Reported, message: str) -> None:
+        super().__init__(message)
+        self.resource = resource
+
+
+@dataclass(frozen=True)
+class ModelDeployment(Reported):
+    """One resource."""
+
+    spec: ModelDeploymentSpec
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> "ModelDeployment":
-        """Parse an object as the API server returns it; raises pydantic.ValidationError where it is malformed."""
+        """Parse an object as the API server returns it; raises SpecNotUnderstoodError."""
         metadata = body["metadata"]
-        return cls(
+        reported = Reported(
             namespace=metadata["namespace"],
             name=metadata["name"],
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
             resource_version=metadata.get("resourceVersion", ""),
-            spec=ModelDeploymentSpec.model_validate(body["spec"]),
             status=_parse_status(body.get("status") or {}),
         )
+        try:
+            spec = ModelDeploymentSpec.model_validate(body["spec"])
+        except ValidationError as error:
+            raise SpecNotUnderstoodError(reported, _said(error)) from error
+        return cls(**vars(reported), spec=spec)
+
+
+def _said(error: ValidationError) -> str:
+    """What is wrong, a field each, without the library's own wording around it."""
+    faults = (f"spec.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    return "; ".join(faults)
 
 
 def _parse_status(status: dict[str, Any]) -> ModelDeploymentStatus:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
-from sluice_operator.api.resource import API_VERSION, KIND, ModelDeployment
+from sluice_operator.api.resource import API_VERSION, KIND, ModelDeployment, Reported
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
 from sluice_operator.cluster import observe, problems
 from sluice_operator.cluster.apply import Applier
@@ -56,7 +56,7 @@ class Cluster:
         return self._cache.get(MODEL_DEPLOYMENT, *key) is not None
 
     def get(self, namespace: str, name: str) -> ModelDeployment | None:
-        """The resource as last seen, None where it is gone or going; raises pydantic.ValidationError."""
+        """The resource as last seen, None where it is gone or going; raises SpecNotUnderstoodError."""
         body = self._cache.get(MODEL_DEPLOYMENT, namespace, name)
         if body is None or body["metadata"].get("deletionTimestamp"):
             # While it goes, its children belong to the garbage collector; bringing them back would fight it.
@@ -82,7 +82,7 @@ class Cluster:
         """Raises Refused where the API server would not take a manifest."""
         await self._applier.dry_run(manifests)
 
-    async def write_status(self, resource: ModelDeployment, status: ModelDeploymentStatus) -> None:
+    async def write_status(self, resource: Reported, status: ModelDeploymentStatus) -> None:
         """Write status if it differs; raises Conflict where the resource has changed since it was read."""
         if status == resource.status:
             return
@@ -102,7 +102,7 @@ class Cluster:
         if plan.new_window:
             self._traffic.open_window(Key(resource.namespace, resource.name))
 
-    async def record(self, resource: ModelDeployment, events: Sequence[EventNote]) -> None:
+    async def record(self, resource: Reported, events: Sequence[EventNote]) -> None:
         """Tell a person."""
         for note in events:
             await self._recorder.record(resource, note)
@@ -145,7 +145,7 @@ def _ip(pod: Mapping[str, Any]) -> str:
     return str((pod.get("status") or {}).get("podIP", ""))
 
 
-def _status_body(resource: ModelDeployment, status: ModelDeploymentStatus) -> dict[str, Any]:
+def _status_body(resource: Reported, status: ModelDeploymentStatus) -> dict[str, Any]:
     metadata = {
         "namespace": resource.namespace,
         "name": resource.name,

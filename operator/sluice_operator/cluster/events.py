@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sluice_operator.api.resource import API_VERSION, KIND, ModelDeployment
+from sluice_operator.api.resource import API_VERSION, KIND, Reported
 from sluice_operator.cluster.client import Client, Json
 from sluice_operator.cluster.errors import ClusterError
 from sluice_operator.cluster.kinds import EVENT
@@ -28,7 +28,7 @@ class Recorder:
         self._client = client
         self._clock = clock
 
-    async def record(self, resource: ModelDeployment, note: EventNote) -> None:
+    async def record(self, resource: Reported, note: EventNote) -> None:
         """Write one Event. A failure is logged, never raised: what happened has happened, told or not."""
         event = _event(resource, note, self._clock())
         try:
@@ -37,7 +37,7 @@ class Recorder:
             log.warning("event %s was not recorded: %s", note.reason, error)
 
 
-def _event(resource: ModelDeployment, note: EventNote, now: datetime) -> Json:
+def _event(resource: Reported, note: EventNote, now: datetime) -> Json:
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     unique = hashlib.sha256(f"{now.isoformat()} {note}".encode()).hexdigest()[:16]
     return {
@@ -56,7 +56,7 @@ def _event(resource: ModelDeployment, note: EventNote, now: datetime) -> Json:
     }
 
 
-def _reference(resource: ModelDeployment) -> Mapping[str, Any]:
+def _reference(resource: Reported) -> Mapping[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,

@@ -7,8 +7,10 @@ green on it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
+from sluice_operator.api.resource import Reported
 from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Workload
@@ -46,6 +48,23 @@ class View:
         revisions = [live.revision for live in (self.status.canary, self.status.stable) if live]
         workloads = (self.situation.observed.workloads.get(revision) for revision in revisions)
         return next((pods.problem for pods in workloads if pods and pods.problem), None)
+
+
+def not_understood(resource: Reported, message: str, now: datetime) -> ModelDeploymentStatus:
+    """Status of a spec that this operator cannot read: stalled, and otherwise as it was; what serves serves on."""
+    said = f"{message} (is the operator older than the CustomResourceDefinition?)"
+    kept = [condition for condition in resource.status.conditions if condition.type != "Stalled"]
+    was = next((condition for condition in resource.status.conditions if condition.type == "Stalled"), None)
+    stalled_now = Condition(
+        type="Stalled",
+        status="True",
+        observed_generation=resource.generation,
+        last_transition_time=was.last_transition_time if was and was.status == "True" else stamp(now),
+        reason="SpecNotUnderstood",
+        message=said,
+    )
+    changed = {"conditions": [*kept, stalled_now], "reason": "SpecNotUnderstood"}
+    return resource.status.model_copy(update={**changed, "observed_generation": resource.generation})
 
 
 def all_conditions(view: View) -> list[Condition]:

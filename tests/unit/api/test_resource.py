@@ -1,9 +1,13 @@
 """A resource is parsed once, at the edge; a status that cannot be read must not stop everything."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from sluice_operator.api.resource import ModelDeployment
+import pytest
+
+from sluice_operator.api.resource import ModelDeployment, SpecNotUnderstoodError
 from sluice_operator.api.status import ModelDeploymentStatus
+from sluice_operator.planning.conditions import not_understood
 
 
 def body(status: Any) -> dict[str, Any]:
@@ -19,3 +23,15 @@ def test_fields_of_another_operator_version_are_passed_over() -> None:
 def test_a_status_that_cannot_be_read_counts_as_lost() -> None:
     parsed = ModelDeployment.parse(body({"stable": {"revision": "only-this"}}))
     assert parsed.status == ModelDeploymentStatus()
+
+
+def test_a_spec_of_a_newer_definition_stalls_with_the_field_named_and_keeps_the_rest() -> None:
+    newer = body({"url": "http://m.shop.svc", "stable": {"revision": "r", "specHash": "h", "uri": "u"}})
+    newer["spec"]["runtime"] = {"inventedLater": True}
+    with pytest.raises(SpecNotUnderstoodError) as caught:
+        ModelDeployment.parse(newer)
+    told = not_understood(caught.value.resource, str(caught.value), datetime(2026, 1, 1, tzinfo=UTC))
+    (stalled,) = told.conditions
+    assert (stalled.type, stalled.status, stalled.observed_generation) == ("Stalled", "True", 2)
+    assert "spec.runtime.inventedLater" in stalled.message
+    assert told.stable == caught.value.resource.status.stable

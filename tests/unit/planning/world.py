@@ -62,7 +62,7 @@ class World:
     @property
     def resource(self) -> ModelDeployment:
         spec = ModelDeploymentSpec.model_validate(self.spec)
-        return ModelDeployment("shop", "m", "uid-1", self.generation, "1", spec, self.status)
+        return ModelDeployment("shop", "m", "uid-1", self.generation, "1", self.status, spec)
 
     def observe(self) -> Observed:
         workloads = {rev: self._workload(rev) for rev in self.wanted}

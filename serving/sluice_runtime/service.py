@@ -52,6 +52,9 @@ class Gate:
             if path.startswith("/v2/") or path == "/v2":
                 await self._rest(scope, receive, send)
                 return
+            if path in ("/docs", "/docs/"):
+                await _redirect(send, b"/v2/docs")
+                return
         await self._chassis(scope, receive, send)
 
 
@@ -75,6 +78,12 @@ def build_service(runtime: Runtime) -> ModelService:
     service: ModelService = bentoml.service(ModelServer, name="sluice", service_class=ModelService, **_CONFIG)
     service.runtime = runtime
     return service
+
+
+async def _redirect(send: Send, location: bytes) -> None:
+    headers = [(b"location", location), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _closing(send: Send) -> Send:

@@ -14,10 +14,12 @@ import onnxruntime as ort
 
 from sluice.config import Provider
 from sluice.failures import PackageError, Reason
-from sluice.manifest import Datatype, TensorSpec
+from sluice.manifest import Datatype
 from sluice.package import Package
 from sluice_runtime.accelerators import load_libraries, session_on
-from sluice_runtime.signature import NUMPY_TYPES, Signature, Tensor, Tensors, agree, read_signature
+from sluice_runtime.examples import example
+from sluice_runtime.ortvalues import run_values
+from sluice_runtime.signature import Signature, Tensor, Tensors, agree, read_signature
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,13 @@ class Session:
     def __init__(self, session: ort.InferenceSession, signature: Signature) -> None:
         self._session = session
         self.signature = signature
+        tensors = (*signature.inputs, *signature.outputs)
+        self._bfloat16 = {spec.name for spec in tensors if spec.datatype is Datatype.BF16}
 
     def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
         """Run the graph. Whatever it raises is the model's failure: the inputs were checked before."""
+        if self._bfloat16:
+            return run_values(self._session, outputs, inputs, self._bfloat16, ort.RunOptions())
         result: list[Tensor] = self._session.run(outputs, inputs)
         return result
 
@@ -76,24 +82,6 @@ def warm_up(session: Session, max_rows: int) -> None:
             session.run(names, example(session.signature, rows))
         except Exception as error:
             log.warning("the warm-up with %d rows failed: %s", rows, error)
-
-
-def example(signature: Signature, rows: int, seed: int = 0) -> dict[str, Tensor]:
-    """Made-up inputs with `rows` rows; every other open dimension is 1."""
-    generator = np.random.default_rng(seed)
-    return {spec.name: _example_tensor(spec, rows, generator) for spec in signature.inputs}
-
-
-def _example_tensor(spec: TensorSpec, rows: int, generator: np.random.Generator) -> Tensor:
-    shape = [1 if size == -1 else size for size in spec.shape]
-    if spec.shape and spec.shape[0] == -1:
-        shape[0] = rows
-    values = generator.random(shape)
-    if spec.datatype is Datatype.BYTES:
-        return np.full(shape, "a", dtype=np.object_)
-    if spec.datatype in (Datatype.FP16, Datatype.FP32, Datatype.FP64):
-        return values.astype(NUMPY_TYPES[spec.datatype])
-    return (values > 0.5).astype(NUMPY_TYPES[spec.datatype])
 
 
 def _options(threads: int, spinning: bool) -> ort.SessionOptions:

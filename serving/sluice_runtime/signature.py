@@ -33,9 +33,10 @@ NUMPY_TYPES: dict[Datatype, np.dtype[Any]] = {
     Datatype.FP16: np.dtype(np.float16),
     Datatype.FP32: np.dtype(np.float32),
     Datatype.FP64: np.dtype(np.float64),
+    Datatype.BF16: np.dtype(np.uint16),
     Datatype.BYTES: np.dtype(np.object_),
 }
-"""Datatypes as ONNX Runtime takes them from numpy; BYTES is an array of `str`."""
+"""Datatypes as they are held in numpy; BYTES is an array of `str`, BF16 its bit patterns (see `bfloat16`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,16 @@ def read_signature(inputs: Sequence[Any], outputs: Sequence[Any]) -> Signature:
     """Signature of a graph from ONNX Runtime's node arguments (each with `name`, `type`, `shape`).
 
     Raises:
-        PackageError: SignatureUnsupported for an input that is no tensor of a known type.
+        PackageError: SignatureUnsupported for an input that is no tensor of a known type, or for tensors that cannot go
+            together.
     """
     takes = tuple(_spec(node) for node in inputs)
     gives = tuple(_spec(node) for node in outputs if node.type.startswith("tensor("))
+    if any(spec.datatype is Datatype.BYTES for spec in takes) and any(spec.datatype is Datatype.BF16 for spec in gives):
+        raise PackageError(
+            Reason.SIGNATURE_UNSUPPORTED,
+            "ONNX Runtime cannot take text and give BF16 in one run; let the graph cast its BF16 outputs to FP32",
+        )
     rows = {node.shape[0] if node.shape else 0 for node in (*inputs, *outputs)}
     tensors_only = len(gives) == len(outputs)
     return Signature(takes, gives, batchable=bool(takes) and tensors_only and _one_row_dimension(rows))
@@ -170,5 +177,6 @@ _DATATYPES = {
     "tensor(float16)": Datatype.FP16,
     "tensor(float)": Datatype.FP32,
     "tensor(double)": Datatype.FP64,
+    "tensor(bfloat16)": Datatype.BF16,
     "tensor(string)": Datatype.BYTES,
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runtime.harness import Running, config_for, package_of, serving
-from runtime.models import every_datatype, fails_beyond_the_table, trained
+from runtime.models import brain_floats, every_datatype, fails_beyond_the_table, trained
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +30,10 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with serving(config_for(package_of(fails_beyond_the_table(), tmp_path_factory.mktemp("fragile")))) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def brain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(config_for(package_of(brain_floats(), tmp_path_factory.mktemp("brain")))) as running:
         yield running

@@ -34,8 +34,28 @@ def trained() -> ModelProto:
     return graph
 
 
+def brain_floats() -> ModelProto:
+    """Gives its BF16 input back, and as singles, and its FP32 input as BF16."""
+    return _model(
+        [
+            helper.make_node("Identity", ["in_BF16"], ["out_BF16"]),
+            helper.make_node("Cast", ["in_BF16"], ["singles"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["in_FP32"], ["rounded"], to=TensorProto.BFLOAT16),
+        ],
+        [
+            helper.make_tensor_value_info("in_BF16", TensorProto.BFLOAT16, ("N", None)),
+            helper.make_tensor_value_info("in_FP32", TensorProto.FLOAT, ("N", None)),
+        ],
+        [
+            helper.make_tensor_value_info("out_BF16", TensorProto.BFLOAT16, ("N", None)),
+            helper.make_tensor_value_info("singles", TensorProto.FLOAT, ("N", None)),
+            helper.make_tensor_value_info("rounded", TensorProto.BFLOAT16, ("N", None)),
+        ],
+    )
+
+
 def every_datatype() -> ModelProto:
-    """Gives back each of its inputs, one for every datatype: `in_FP32` becomes `out_FP32`."""
+    """Gives back each of its inputs, one for every datatype but BF16: `in_FP32` becomes `out_FP32`."""
     nodes = [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in DATATYPES]
     inputs = [helper.make_tensor_value_info(f"in_{name}", kind, ("N", None)) for name, kind in DATATYPES.items()]
     outputs = [helper.make_tensor_value_info(f"out_{name}", kind, ("N", None)) for name, kind in DATATYPES.items()]

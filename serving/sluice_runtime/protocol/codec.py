@@ -1,52 +1,89 @@
-"""V2 JSON to tensors and back.
+"""V2 over HTTP to tensors and back: JSON, and tensors as raw bytes behind it (the binary tensor extension).
 
-Strict where a silent conversion would change a prediction: text is no number, 1.5 is no integer, 300 is no UINT8.
-JSON has no NaN, so `null` stands for it in floating-point tensors, in requests as in answers.
+JSON has neither NaN nor infinities. In requests `null` stands for NaN; in answers it stands for all three, because a
+literal `NaN` would make the whole answer unreadable to strict parsers, browsers among them. A client that must tell
+them apart asks for binary output, which carries every value exactly, as gRPC does.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import orjson
 
 from sluice.manifest import Datatype, TensorSpec
+from sluice_runtime import bfloat16
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.plane import InferRequest, InferResponse, Model
-from sluice_runtime.signature import NUMPY_TYPES, Tensor
+from sluice_runtime.protocol.binary import check_shape, decode_raw, encode_raw
+from sluice_runtime.protocol.values import to_array
+from sluice_runtime.signature import Tensor
 
-_FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Which outputs the caller wants as raw bytes: by name where it says so, else all or none."""
+
+    binary: bool = False
+    by_name: Mapping[str, bool] = field(default_factory=dict)
+
+    def is_binary(self, name: str) -> bool:
+        """True for an output that travels as raw bytes."""
+        return self.by_name.get(name, self.binary)
 
 
-def decode_request(body: bytes, model: Model) -> InferRequest:
-    """Decode an inference request.
+_JSON_ONLY = Form()
+
+
+def decode_request(body: bytes, model: Model, json_bytes: int | None = None) -> tuple[InferRequest, Form]:
+    """Decode an inference request: JSON and, where `json_bytes` says where it ends, raw tensors behind it.
 
     Raises:
         RequestError: INVALID, naming what does not fit.
     """
+    if json_bytes is not None and json_bytes > len(body):
+        raise _invalid(f"Inference-Header-Content-Length is {json_bytes}, but the body has {len(body)} bytes")
+    raw = None if json_bytes is None else _Raw(memoryview(body)[json_bytes:])
+    document = _parse(body if json_bytes is None else body[:json_bytes])
+    identity = document.get("id")
+    if identity is not None and not isinstance(identity, str):
+        raise _invalid("'id' must be a string")
+    inputs = _decode_inputs(document.get("inputs"), model, raw)
+    if raw is not None:
+        raw.check_end()
+    names, form = _decode_outputs(document)
+    return InferRequest(inputs, names, identity), form
+
+
+def _parse(text: bytes) -> dict[str, Any]:
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise _invalid(f"the body is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise _invalid("the body must be a JSON object")
-    identity = document.get("id")
-    if identity is not None and not isinstance(identity, str):
-        raise _invalid("'id' must be a string")
-    return InferRequest(_decode_inputs(document.get("inputs"), model), _decode_outputs(document), identity)
+    return document
 
 
-def encode_response(response: InferResponse) -> bytes:
-    """Encode a prediction; tensors are flat and row-major."""
+def encode_response(response: InferResponse, form: Form = _JSON_ONLY) -> tuple[bytes, int | None]:
+    """Encode a prediction; tensors are flat and row-major.
+
+    Returns the body and, where raw tensors follow it, the length of its JSON.
+    """
     specs = {spec.name: spec for spec in response.model.signature.outputs}
     document: dict[str, Any] = {"model_name": response.model.name, "model_version": response.model.version}
     if response.id is not None:
         document["id"] = response.id
-    document["outputs"] = [_encode_tensor(specs[name], tensor) for name, tensor in response.outputs.items()]
-    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    blobs: list[bytes] = []
+    document["outputs"] = [
+        _encode_raw(specs[name], tensor, blobs) if form.is_binary(name) else encode_tensor(specs[name], tensor)
+        for name, tensor in response.outputs.items()
+    ]
+    text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (b"".join((text, *blobs)), len(text)) if blobs else (text, None)
 
 
 def encode_error(message: str) -> bytes:
@@ -67,7 +104,24 @@ def encode_metadata(model: Model) -> bytes:
     )
 
 
-def _decode_inputs(inputs: Any, model: Model) -> dict[str, Tensor]:
+class _Raw:
+    """The bytes behind the JSON, given out in the order of the inputs."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+
+    def take(self, size: Any, name: str) -> memoryview:
+        if type(size) is not int or not 0 <= size <= len(self._data):
+            raise _invalid(f"input {name!r} has binary_data_size {size!r}, but {len(self._data)} bytes are left")
+        taken, self._data = self._data[:size], self._data[size:]
+        return taken
+
+    def check_end(self) -> None:
+        if len(self._data):
+            raise _invalid(f"{len(self._data)} bytes of binary data belong to no input")
+
+
+def _decode_inputs(inputs: Any, model: Model, raw: _Raw | None) -> dict[str, Tensor]:
     if not isinstance(inputs, list):
         raise _invalid("'inputs' must be a list of tensors")
     specs = {spec.name: spec for spec in model.signature.inputs}
@@ -78,7 +132,7 @@ def _decode_inputs(inputs: Any, model: Model) -> dict[str, Tensor]:
         spec = _find_spec(item.get("name"), specs)
         if spec.name in tensors:
             raise _invalid(f"input {spec.name!r} is there twice")
-        tensors[spec.name] = _decode_tensor(item, spec)
+        tensors[spec.name] = _decode_tensor(item, spec, raw)
     return tensors
 
 
@@ -89,16 +143,19 @@ def _find_spec(name: Any, specs: Mapping[str, TensorSpec]) -> TensorSpec:
     return spec
 
 
-def _decode_tensor(item: dict[str, Any], spec: TensorSpec) -> Tensor:
+def _decode_tensor(item: dict[str, Any], spec: TensorSpec, raw: _Raw | None) -> Tensor:
     if item.get("datatype") != spec.datatype:
         raise _invalid(f"input {spec.name!r} has datatype {item.get('datatype')!r}, expected {spec.datatype!s}")
     shape = _decode_shape(item.get("shape"), spec.name)
+    size = _parameters(item).get("binary_data_size")
+    if size is not None:
+        return _take_raw(item, spec, shape, size, raw)
     if "data" not in item:
         raise _invalid(f"input {spec.name!r} has no 'data'")
     data = item["data"]
     if not isinstance(data, list):
         raise _invalid(f"the data of input {spec.name!r} must be a list")
-    tensor = _to_array(data, spec)
+    tensor = to_array(data, spec)
     if tensor.size != math.prod(shape):
         raise _invalid(f"input {spec.name!r} has {tensor.size} values, but its shape {shape} needs {math.prod(shape)}")
     if tensor.ndim > 1 and tensor.size and list(tensor.shape) != shape:
@@ -106,89 +163,70 @@ def _decode_tensor(item: dict[str, Any], spec: TensorSpec) -> Tensor:
     return tensor.reshape(shape)
 
 
+def _take_raw(item: dict[str, Any], spec: TensorSpec, shape: list[int], size: Any, raw: _Raw | None) -> Tensor:
+    if raw is None:
+        raise _invalid(f"input {spec.name!r} is binary, but the header Inference-Header-Content-Length is missing")
+    if "data" in item:
+        raise _invalid(f"input {spec.name!r} has both 'data' and binary data")
+    return decode_raw(raw.take(size, spec.name), shape, spec)
+
+
+def _parameters(item: dict[str, Any]) -> dict[str, Any]:
+    parameters = item.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise _invalid("'parameters' must be an object")
+    return parameters
+
+
 def _decode_shape(shape: Any, name: str) -> list[int]:
-    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
         raise _invalid(f"the shape of input {name!r} must be a list of sizes from 0 up")
-    if len(shape) > 32:
-        raise _invalid(f"input {name!r} has more than 32 dimensions")
+    check_shape(shape, name)
     return shape
 
 
-def _to_array(data: list[Any], spec: TensorSpec) -> Tensor:
-    try:
-        if spec.datatype is Datatype.BYTES:
-            return _to_strings(data, spec.name)
-        return _to_numbers(data, spec)
-    except (ValueError, OverflowError, FloatingPointError) as error:
-        raise _invalid(f"the data of input {spec.name!r} does not fit {spec.datatype!s}: {error}") from error
-
-
-def _to_numbers(data: list[Any], spec: TensorSpec) -> Tensor:
-    """Let numpy see what the values are before they become the wanted type: it would convert almost anything."""
-    dtype = NUMPY_TYPES[spec.datatype]
-    array: Tensor = np.array(data)
-    kind = array.dtype.kind
-    if array.size == 0:
-        return array.astype(dtype)
-    if spec.datatype in _FLOATS:
-        if kind == "O":
-            array = _with_nulls(array)
-        elif kind not in "fiu":
-            raise ValueError("it must hold numbers")
-        with np.errstate(over="raise"):
-            return array.astype(dtype, copy=False)
-    if spec.datatype is Datatype.BOOL:
-        if kind != "b":
-            raise ValueError("it must hold true and false")
-        return array
-    return _to_integers(array, data, dtype)
-
-
-def _to_integers(array: Tensor, data: list[Any], dtype: np.dtype[Any]) -> Tensor:
-    if array.dtype.kind in "fO":
-        # numpy joins small and very large integers to floats; only Python's own integers tell.
-        array = np.array(data, dtype=np.object_)
-    if array.dtype.kind not in "iuO" or not _all_of(array, (int,)):
-        raise ValueError("it must hold whole numbers")
-    limits = np.iinfo(dtype)
-    if int(array.min()) < limits.min or int(array.max()) > limits.max:
-        raise ValueError(f"values must lie between {limits.min} and {limits.max}")
-    return array.astype(dtype, copy=False)
-
-
-def _with_nulls(array: Tensor) -> Tensor:
-    if not _all_of(array, (int, float, type(None))):
-        raise ValueError("it must hold numbers")
-    return array.astype(np.float64)
-
-
-def _to_strings(data: list[Any], name: str) -> Tensor:
-    array = np.array(data, dtype=np.object_)
-    if not _all_of(array, (str,)):
-        raise ValueError("it must hold text")
-    return array
-
-
-def _all_of(array: Tensor, kinds: tuple[type, ...]) -> bool:
-    return array.dtype.kind != "O" or all(type(value) in kinds for value in array.flat)
-
-
-def _decode_outputs(document: dict[str, Any]) -> tuple[str, ...]:
+def _decode_outputs(document: dict[str, Any]) -> tuple[tuple[str, ...], Form]:
+    everything = _flag(_parameters(document), "binary_data_output")
     outputs = document.get("outputs")
     if outputs is None:
-        return ()
+        return (), Form(binary=True) if everything else _JSON_ONLY
     if not isinstance(outputs, list) or not all(isinstance(item, dict) for item in outputs):
         raise _invalid("'outputs' must be a list of objects with a name")
     names = tuple(item.get("name") for item in outputs)
     if len(set(map(str, names))) != len(names) or not all(isinstance(name, str) for name in names):
         raise _invalid("each requested output needs a name of its own")
-    return names
+    return names, Form(bool(everything), dict(_wishes(outputs)))
 
 
-def _encode_tensor(spec: TensorSpec, tensor: Tensor) -> dict[str, Any]:
+def _wishes(outputs: list[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
+    for item in outputs:
+        wish = _flag(_parameters(item), "binary_data")
+        if wish is not None:
+            yield item["name"], wish
+
+
+def _flag(parameters: dict[str, Any], name: str) -> bool | None:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _invalid(f"the parameter {name!r} must be true or false")
+    return value
+
+
+def encode_tensor(spec: TensorSpec, tensor: Tensor) -> dict[str, Any]:
+    """A tensor as the protocol's JSON object; its numbers may be a numpy array, which orjson writes."""
     flat = tensor.ravel()
+    if spec.datatype is Datatype.BF16:
+        flat = bfloat16.to_float32(flat)
     data = flat.tolist() if flat.dtype.kind in "OU" else flat
     return {"name": spec.name, "datatype": spec.datatype, "shape": tensor.shape, "data": data}
+
+
+def _encode_raw(spec: TensorSpec, tensor: Tensor, blobs: list[bytes]) -> dict[str, Any]:
+    blobs.append(encode_raw(tensor))
+    parameters = {"binary_data_size": len(blobs[-1])}
+    return {"name": spec.name, "datatype": spec.datatype, "shape": tensor.shape, "parameters": parameters}
 
 
 def _describe(spec: TensorSpec) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 over HTTP with JSON, as a raw ASGI application.
+"""The Open Inference Protocol V2 over HTTP, in JSON or with binary tensors, as a raw ASGI application.
 
 Raw, because the layers of a web framework cost several times what a small model costs.
 """
@@ -16,7 +16,10 @@ from sluice import __version__
 from sluice.config import Limits
 from sluice_runtime.errors import STATUS, Kind, RequestError
 from sluice_runtime.plane import InferResponse, Plane
-from sluice_runtime.protocol.codec import decode_request, encode_error, encode_metadata, encode_response
+from sluice_runtime.protocol import openapi
+from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_metadata, encode_response
+from sluice_runtime.protocol.compression import IDENTITY, decompress
+from sluice_runtime.protocol.repository import index, wants_ready_only
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +27,15 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+EXTENSIONS = ["binary_tensor_data", "model_repository"]
+"""Of the Open Inference Protocol; `model_repository` in its read-only part, the index."""
 
 _JSON = (b"content-type", b"application/json")
+_HTML = (b"content-type", b"text/html; charset=utf-8")
+_BINARY = (b"content-type", b"application/octet-stream")
+_JSON_BYTES = b"inference-header-content-length"
 _RETRY = (b"retry-after", b"1")
 _CLOSE = (b"connection", b"close")
 
@@ -48,6 +58,8 @@ class Rest:
         name, version, action = _model_path(parts)
         if action == "infer" and name is not None:
             await self._infer(name, version, scope, receive, send)
+        elif parts == ["repository", "index"]:
+            await self._list(scope, receive, send)
         else:
             await self._describe(parts, scope["method"], send)
 
@@ -58,16 +70,31 @@ class Rest:
         except RequestError as error:
             await _send_error(send, error, allow="GET")
             return
-        await _send(send, status, body)
+        await _send(send, status, body, _HTML if parts == ["docs"] else _JSON)
+
+    async def _list(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The model repository extension's index: a pod has one model."""
+        try:
+            _require(scope["method"], "POST")
+            body, _ = await self._read_body(scope, receive)
+            models = index(self._plane, wants_ready_only(body))
+        except RequestError as error:
+            await _send_error(send, error, allow="POST")
+            return
+        await _send(send, 200, orjson.dumps(models))
 
     def _document(self, parts: list[str]) -> tuple[int, bytes]:
         """Status and body of everything that can be read."""
         if not parts:
-            return 200, orjson.dumps({"name": "sluice", "version": __version__, "extensions": []})
+            return 200, orjson.dumps({"name": "sluice", "version": __version__, "extensions": EXTENSIONS})
         if parts == ["health", "live"]:
             return 200, orjson.dumps({"live": True})
         if parts == ["health", "ready"]:
             return _readiness({"ready": self._plane.ready})
+        if parts == ["docs"]:
+            return 200, openapi.page()
+        if parts == ["docs", "openapi.json"]:
+            return 200, openapi.document(self._plane.find(self._plane.name))
         name, version, action = _model_path(parts)
         if name is None or action not in (None, "ready"):
             raise RequestError(Kind.UNKNOWN, f"no such path: /v2/{'/'.join(parts)}")
@@ -88,9 +115,12 @@ class Rest:
         kind: Kind | None = Kind.FAILED
         try:
             _require(scope["method"], "POST")
-            body = encode_response(await self._predict(name, version, scope, receive))
+            body, json_bytes = encode_response(*await self._predict(name, version, scope, receive))
             kind = None
-            await _send(send, 200, body)
+            if json_bytes is None:
+                await _send(send, 200, body)
+            else:
+                await _send(send, 200, body, _BINARY, ((_JSON_BYTES, b"%d" % json_bytes),))
         except RequestError as error:
             kind = error.kind
             if kind is not Kind.ABANDONED:
@@ -101,20 +131,30 @@ class Rest:
         finally:
             self._plane.record(started, kind)
 
-    async def _predict(self, name: str, version: str | None, scope: Scope, receive: Receive) -> InferResponse:
+    async def _predict(
+        self, name: str, version: str | None, scope: Scope, receive: Receive
+    ) -> tuple[InferResponse, Form]:
         model = self._plane.find(name, version)
         self._plane.admit(model)
-        request = decode_request(await self._read_body(scope, receive), model)
+        body, json_bytes = await self._read_body(scope, receive)
+        request, form = decode_request(body, model, json_bytes)
         work = self._plane.submit(model, request)
         if not model.batcher.inline:
             await _finished_or_gone(work.future, receive)
             if not work.future.done():
                 model.batcher.drop(work, RequestError(Kind.ABANDONED, "the caller is gone"))
         outputs = await work.future
-        return InferResponse(model, request.id, dict(zip(work.outputs, outputs, strict=True)))
+        return InferResponse(model, request.id, dict(zip(work.outputs, outputs, strict=True))), form
 
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        self._check_headers(scope["headers"])
+    async def _read_body(self, scope: Scope, receive: Receive) -> tuple[bytes, int | None]:
+        """The plain body, and the length of the JSON at its start where raw tensors follow."""
+        encoding, json_bytes = self.read_headers(scope["headers"])
+        body = await self._receive_body(receive)
+        if encoding != IDENTITY:
+            body = await decompress(body, encoding, self._max_body)
+        return body, json_bytes
+
+    async def _receive_body(self, receive: Receive) -> bytes:
         message = await receive()
         body: bytes = message.get("body", b"")
         if not message.get("more_body") and message["type"] == "http.request":
@@ -132,14 +172,19 @@ class Rest:
         self._check_size(size)
         return b"".join(chunks)
 
-    def _check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def read_headers(self, headers: list[tuple[bytes, bytes]]) -> tuple[bytes, int | None]:
+        """Content encoding, and the length of the JSON where the binary tensor extension is used."""
+        encoding, json_bytes = IDENTITY, None
         for name, value in headers:
             if name == b"content-length":
                 self._check_size(int(value))
-            elif name == b"content-encoding" and value.lower() != b"identity":
-                raise RequestError(Kind.INVALID, "compressed request bodies are not accepted")
-            elif name == b"inference-header-content-length":
-                raise RequestError(Kind.INVALID, "the binary tensor extension is not served; send JSON tensors")
+            elif name == b"content-encoding":
+                encoding = value.strip().lower()
+            elif name == _JSON_BYTES:
+                if not value.isdigit():
+                    raise RequestError(Kind.INVALID, "Inference-Header-Content-Length must be a number of bytes")
+                json_bytes = int(value)
+        return encoding, json_bytes
 
     def _check_size(self, size: int) -> None:
         if size > self._max_body:
@@ -182,19 +227,24 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _send(send: Send, status: int, body: bytes, extra: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-    headers = [_JSON, (b"content-length", b"%d" % len(body)), *extra]
+async def _send(send: Send, status: int, body: bytes, kind: Header = _JSON, extra: tuple[Header, ...] = ()) -> None:
+    headers = [kind, (b"content-length", b"%d" % len(body)), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 async def _send_error(send: Send, error: RequestError, allow: str = "") -> None:
-    extra: tuple[tuple[bytes, bytes], ...] = ()
-    if STATUS[error.kind] == 503:
-        extra = (_RETRY,)
-    elif error.kind is Kind.TOO_LARGE:
+    extra = error_headers(error, allow)
+    if error.kind is Kind.TOO_LARGE:
         # The rest of the body is still on its way; reading it to its end would defeat the limit.
         extra = (_CLOSE,)
-    elif error.kind is Kind.NOT_ALLOWED:
-        extra = ((b"allow", allow.encode()),)
-    await _send(send, STATUS[error.kind], encode_error(error.message), extra)
+    await _send(send, STATUS[error.kind], encode_error(error.message), extra=extra)
+
+
+def error_headers(error: RequestError, allow: str) -> tuple[Header, ...]:
+    """What an error's answer says beside its body."""
+    if STATUS[error.kind] == 503:
+        return (_RETRY,)
+    if error.kind is Kind.NOT_ALLOWED:
+        return ((b"allow", allow.encode()),)
+    return ()

@@ -24,7 +24,7 @@ from bench.serving.messages import Encoding
 from bench.serving.rounds import Plan, measure_case
 from bench.serving.samples import Results
 from bench.serving.startup import Start, measure_starts
-from bench.serving.tables import asked_cells, cell_table, floor_table, foreign_share
+from bench.serving.tables import asked_cells, cell_rows, cell_table, floor_table, foreign_share
 from bench.serving.targets import judge
 from localcluster.progress import say
 from support.report import Report
@@ -55,7 +55,7 @@ def conclude(
     results: Results, starts: list[Start], names: list[str], chosen: argparse.Namespace, machine: dict[str, Any]
 ) -> int:
     """Print and write everything; the exit code."""
-    console = Console(width=120) if not sys.stdout.isatty() else Console()
+    console = Console() if sys.stdout.isatty() else Console(width=140)
     asked = asked_cells(chosen.models, chosen.encodings, chosen.connections)
     for cell in asked:
         console.print(cell_table(results, cell, names))
@@ -67,6 +67,7 @@ def conclude(
         "plan": dict(vars(chosen)),
         "foreign_share": foreign_share(results),
         "notes": notes,
+        "table": [asdict(row) for cell in asked for row in cell_rows(results, cell, names)],
         "absent": [
             {"where": where, "encoding": encoding, "contender": name, "reason": reason}
             for (where, encoding, name), reason in results.absent.items()

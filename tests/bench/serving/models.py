@@ -59,11 +59,27 @@ class Graph:
         """A fully connected layer."""
         self.add("MatMul", self._weight((inputs, outputs), inputs))
 
-    def convolution(self, inputs: int, outputs: int, stride: int) -> None:
-        """A 3x3 convolution with its rectifier."""
-        weight = self._weight((outputs, inputs, 3, 3), inputs * 9)
-        self.add("Conv", weight, kernel_shape=[3, 3], strides=[stride, stride], pads=[1, 1, 1, 1])
-        self.add("Relu")
+    def convolution(self, inputs: int, outputs: int, size: int = 1, stride: int = 1, groups: int = 1) -> None:
+        """A convolution of `size` x `size` pixels that keeps the picture's size but for its stride."""
+        weight = self._weight((outputs, inputs // groups, size, size), inputs // groups * size * size)
+        pads = [size // 2] * 4
+        self.add("Conv", weight, kernel_shape=[size, size], strides=[stride, stride], pads=pads, group=groups)
+
+    def rectifier(self) -> None:
+        """ReLU6."""
+        self.add("Clip", self._constant(0.0), self._constant(6.0))
+
+    def inverted_residual(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
+        """A block of MobileNetV2 with its normalisation folded into the convolutions."""
+        before, wide = self._last, inputs * expansion
+        if expansion > 1:
+            self.convolution(inputs, wide)
+            self.rectifier()
+        self.convolution(wide, wide, size=3, stride=stride, groups=wide)
+        self.rectifier()
+        self.convolution(wide, outputs)
+        if inputs == outputs and stride == 1:
+            self.add("Add", before)
 
     def model(self, source: onnx.ValueInfoProto, outputs: int) -> onnx.ModelProto:
         """The whole graph; its output is `scores`, shape (N, outputs)."""
@@ -76,9 +92,27 @@ class Graph:
 
     def _weight(self, shape: tuple[int, ...], fan_in: int) -> str:
         values = self._random.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2 / fan_in))
+        return self._keep(values)
+
+    def _constant(self, value: float) -> str:
+        return self._keep(np.array(value, np.float32))
+
+    def _keep(self, values: Array) -> str:
         name = f"weight_{len(self._weights)}"
         self._weights.append(numpy_helper.from_array(values, name))
         return name
+
+
+MOBILENET_V2 = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+"""Expansion, channels, blocks and first stride of each stage: table 2 of Sandler et al. 2018 (arXiv:1801.04381)."""
 
 
 def tabular() -> tuple[onnx.ModelProto, Array]:
@@ -101,13 +135,19 @@ def large() -> tuple[onnx.ModelProto, Array]:
 
 
 def image() -> tuple[onnx.ModelProto, Array]:
-    """300 million multiply-adds on 224x224 pixels, as many as MobileNetV2 has; 602 kB of FP32 input."""
-    graph = Graph("pixels")
-    for inputs, outputs, stride in ((3, 32, 2), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 256, 2)):
-        graph.convolution(inputs, outputs, stride)
+    """MobileNetV2 on 224x224 pixels (300 million multiply-adds, 602 kB of FP32 input) with random weights."""
+    graph, channels = Graph("pixels"), 32
+    graph.convolution(3, channels, size=3, stride=2)
+    graph.rectifier()
+    for expansion, outputs, blocks, first_stride in MOBILENET_V2:
+        for block in range(blocks):
+            graph.inverted_residual(channels, outputs, expansion, 1 if block else first_stride)
+            channels = outputs
+    graph.convolution(channels, 1280)
+    graph.rectifier()
     graph.add("GlobalAveragePool")
     graph.add("Flatten")
-    graph.dense(256, 1000)
+    graph.dense(1280, 1000)
     source = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ("N", 3, 224, 224))
     return graph.model(source, 1000), np.random.default_rng(1).random((1, 3, 224, 224), dtype=np.float32)
 

@@ -6,7 +6,7 @@ import contextlib
 import resource
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from bench.serving.processes import Server, free_port, port_accepts, started
 from bench.serving.samples import Cell, Sample
 
 MIB = 1024**2
+LONGEST_SECONDS = 20.0
 CALM_SHARE = 0.1
 CALM_SECONDS = 30.0
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
@@ -39,22 +40,27 @@ class Stage:
     server: Server
     ports: Ports
     generator: Generator
+    pace: dict[Encoding, float] = field(default_factory=dict)
+    """Seconds for one lone answer in each encoding that was checked."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.ports.http}"
 
     def check(self, encoding: Encoding) -> None:
-        """Ask once.
+        """Ask twice: the first answer must be right, the second tells how long a load has to last.
 
         Raises:
             BenchError: the answer is no 200, or another one than the session gives in-process.
         """
-        answered = self._ask_grpc() if encoding is Encoding.GRPC else self._ask_http(encoding)
+        answered = self._ask(encoding)
         for name, expected in self.case.outputs.items():
             found = np.asarray(answered.get(name, np.nan), dtype=expected.dtype)
             if found.size != expected.size or not np.allclose(found.ravel(), expected.ravel(), RELATIVE, ABSOLUTE):
                 raise BenchError(f"{self.contender.name} answers {name!r} wrongly: {found.ravel()[:4]}")
+        began = time.monotonic()
+        self._ask(encoding)
+        self.pace[encoding] = time.monotonic() - began
 
     def extensions(self) -> frozenset[str]:
         """What the server advertises at `/v2`; nothing if it has no such page."""
@@ -104,6 +110,7 @@ class Stage:
             self._calm_down()
 
     def _load(self, cell: Cell, seconds: float) -> Load:
+        seconds = long_enough(seconds, self.pace[cell.encoding], cell.connections)
         if cell.encoding is Encoding.GRPC:
             target, message = f"127.0.0.1:{self.ports.grpc}", wire.infer_request(self.case.inputs)
             return self.generator.grpc(target, message, cell.connections, seconds)
@@ -119,6 +126,9 @@ class Stage:
             if now - before < CALM_SHARE * 0.1:
                 return
             before = now
+
+    def _ask(self, encoding: Encoding) -> dict[str, Array]:
+        return self._ask_grpc() if encoding is Encoding.GRPC else self._ask_http(encoding)
 
     def _ask_http(self, encoding: Encoding) -> dict[str, Array]:
         request = self.contender.request(self.case, encoding)
@@ -138,6 +148,11 @@ class Stage:
             except grpc.RpcError as error:
                 raise BenchError(f"{self.contender.name} answers {error}") from error
         return wire.read_response(message, self.case.outputs)
+
+
+def long_enough(seconds: float, pace: float, connections: int) -> float:
+    """How long a load lasts: as asked, but longer where all connections together need more for two answers each."""
+    return max(seconds, min(2 * pace * connections, LONGEST_SECONDS))
 
 
 @contextlib.contextmanager

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.table import Table
 
 from bench.serving.messages import Encoding
-from bench.serving.samples import Cell, Results, Sample
-from bench.serving.spread import ratio
+from bench.serving.samples import Cell, Results
+from bench.serving.spread import Spread, ratio
 from bench.serving.targets import SLUICE
 
 HEAD = ("", "req/s", "p50 ms", "p99 ms", "CPU us", "cores s/l", "RSS MiB", "Sluice : this", "by CPU")
 NUMBERS = ("rate", "p50", "p99", "cpu_us", "server_share", "load_share", "rss_mib")
 TICK_US = 0.1
 """Less CPU than this for an answer is below what the kernel counts."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender in one cell: medians over the rounds (empty when it was not measured), and how often the runtime's
+    answers a second, and its answers a second of CPU time, contain its own.
+    """
+
+    cell: str
+    contender: str
+    median: Mapping[str, float]
+    by_rate: Spread | None
+    by_cpu: Spread | None
 
 
 def cell_table(results: Results, cell: Cell, contenders: Sequence[str]) -> Table:
@@ -28,28 +42,36 @@ def cell_table(results: Results, cell: Cell, contenders: Sequence[str]) -> Table
     table = Table(*HEAD, title=str(cell), title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
-    rates = results.rounds(cell, lambda sample: sample.rate)
-    efficiencies = results.rounds(cell, lambda sample: 1 / max(sample.cpu_us, TICK_US))
-    for name in contenders:
-        samples = results.of(cell, name)
-        if samples:
-            compared = [ratio(values, SLUICE, name) for values in (rates, efficiencies)] if name != SLUICE else []
-            table.add_row(name, *numbers(samples), *(str(found or "") for found in compared))
-        elif reason := why_absent(results, cell, name):
-            table.add_row(name, *["-"] * 6, reason.splitlines()[0][:60], style="dim")
+    for row in cell_rows(results, cell, contenders):
+        if row.median:
+            table.add_row(row.contender, *numbers(row.median), str(row.by_rate or ""), str(row.by_cpu or ""))
+        elif reason := why_absent(results, cell, row.contender):
+            table.add_row(row.contender, *["-"] * 6, reason.splitlines()[0][:60], style="dim")
     return table
 
 
-def numbers(samples: Sequence[Sample]) -> list[str]:
-    """Medians over the rounds as text."""
-    middle = {name: statistics.median(getattr(sample, name) for sample in samples) for name in NUMBERS}
+def cell_rows(results: Results, cell: Cell, contenders: Sequence[str]) -> list[Row]:
+    """The rows of a cell's table, one for each contender, measured or not."""
+    rates = results.rounds(cell, lambda sample: sample.rate)
+    efficiencies = results.rounds(cell, lambda sample: 1 / max(sample.cpu_us, TICK_US))
+    rows = []
+    for name in contenders:
+        samples = results.of(cell, name)
+        middle = {key: statistics.median(getattr(sample, key) for sample in samples) for key in NUMBERS if samples}
+        compared = [ratio(values, SLUICE, name) if name != SLUICE else None for values in (rates, efficiencies)]
+        rows.append(Row(str(cell), name, middle, *compared))
+    return rows
+
+
+def numbers(median: Mapping[str, float]) -> list[str]:
+    """The medians of a row as text, in the order of the table's columns."""
     return [
-        f"{middle['rate']:,.0f}",
-        f"{middle['p50']:.2f}",
-        f"{middle['p99']:.2f}",
-        f"{middle['cpu_us']:,.0f}",
-        f"{middle['server_share']:.0%} {middle['load_share']:.0%}",
-        f"{middle['rss_mib']:.0f}",
+        f"{median['rate']:,.0f}",
+        f"{median['p50']:.2f}",
+        f"{median['p99']:.2f}",
+        f"{median['cpu_us']:,.0f}",
+        f"{median['server_share']:.0%} {median['load_share']:.0%}",
+        f"{median['rss_mib']:.0f}",
     ]
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from bench.serving.cores import busy_of
 from bench.serving.rounds import turn_order
 from bench.serving.spread import per_round, ratio, spread
+from bench.serving.stage import LONGEST_SECONDS, long_enough
 
 POSITIVE = st.floats(0.01, 1000.0)
 
@@ -54,3 +55,10 @@ def test_everybody_has_every_place_in_the_order_once() -> None:
 def test_a_core_is_busy_for_all_but_idling_and_waiting() -> None:
     # user nice system idle iowait irq softirq steal guest guest_nice, in ticks of 10 ms
     assert busy_of("cpu0 100 20 30 9000 800 1 2 7 50 0") == pytest.approx(1.60)
+
+
+@pytest.mark.parametrize(
+    ("pace", "connections", "lasts"), [(0.001, 16, 2.0), (0.25, 16, 8.0), (0.5, 64, LONGEST_SECONDS), (0.5, 1, 2.0)]
+)
+def test_a_slow_server_is_asked_for_longer_within_a_bound(pace: float, connections: int, lasts: float) -> None:
+    assert long_enough(2.0, pace, connections) == lasts

@@ -34,6 +34,7 @@ def main(run: LocalRun) -> int:
     """Serve until Ctrl-C. Returns the exit status: 1 with one line on stderr where the package cannot be served."""
     setup_logging("info" if run.verbose else "error")
     with tempfile.TemporaryDirectory(prefix="sluice-") as scratch:
+        tempfile.tempdir = scratch  # whatever the runtime writes goes with it
         try:
             for port in (run.port, run.grpc_port):
                 _check_free(run.host, port)
@@ -63,6 +64,7 @@ def prepare(run: LocalRun, scratch: Path) -> tuple[RuntimeConfig, Package]:
         "package_dir": str(folder),
         "host": run.host,
         "port": run.port,
+        "grpc_port": run.grpc_port,
         "threads": run.threads,
         "providers": run.providers,
         # Nobody routes to this process, so nobody has to be waited for.

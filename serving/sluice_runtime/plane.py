@@ -18,11 +18,12 @@ from sluice_runtime.signature import Signature, Tensor, Tensors
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """A decoded request. Without `outputs` the caller gets all of them."""
+    """A decoded request. Without `outputs` the caller gets all of them. `timeout`: seconds it is willing to wait."""
 
     inputs: Tensors
     outputs: tuple[str, ...] = ()
     id: str | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

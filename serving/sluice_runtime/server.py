@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from sluice_runtime.beside import grpc_beside
 from sluice_runtime.runtime import Runtime
 
 KEEP_ALIVE_SECONDS = 75
@@ -51,7 +52,8 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: Any = None) -> None:
         """Serve until the process is told to stop."""
         self._loop = asyncio.get_running_loop()
-        await super().serve(sockets)
+        async with grpc_beside(self._runtime):
+            await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; called by uvicorn in a signal handler."""

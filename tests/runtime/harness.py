@@ -40,6 +40,7 @@ def config_for(package: Path, **changes: Any) -> RuntimeConfig:
         "package_dir": str(package),
         "host": "127.0.0.1",
         "port": free_port(),
+        "grpc_port": free_port(),
         "termination_log": str(package.parent / "termination-log"),
         "drain_seconds": 5,
     }
@@ -105,6 +106,11 @@ class Running:
         lines = self.client.get("/metrics").text.splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line.startswith("sluice_"))
         return {name: float(value) for name, value in samples}
+
+    def memory(self) -> int:
+        """Resident bytes of the process."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def ready(self) -> bool:
         """True when the readiness probe is answered with 200."""

@@ -136,9 +136,9 @@ def resolvers(seen: Seen) -> dict[str, Resolver]:
 
 
 def _resolver(job: Json, seen: Seen) -> Resolver:
-    pods = _pods_of(job, seen.pods)
+    pods, since = _pods_of(job, seen.pods), job["metadata"]["creationTimestamp"]
     if digest := next((word for pod in pods if (word := _resolved(pod))), ""):
-        return Resolver("Succeeded", digest)
+        return Resolver("Succeeded", digest, since=since)
     found = [p for pod in pods if (p := problems.pod_problem(pod, seen.warnings))]
     if refused := seen.warnings.get(job["metadata"]["uid"]):
         found.append(problems.refusal(refused))
@@ -147,8 +147,8 @@ def _resolver(job: Json, seen: Seen) -> Resolver:
     for kind in ("Failed", "FailureTarget", "Complete"):
         ended = problems.condition(status, kind)
         if ended is not None and ended["status"] == "True" and not any(_speaks_yet(pod) for pod in pods):
-            return Resolver("Failed", problem=problem or _without_word(kind, ended))
-    return Resolver("Running", problem=problem)
+            return Resolver("Failed", problem=problem or _without_word(kind, ended), since=since)
+    return Resolver("Running", problem=problem, since=since)
 
 
 def _speaks_yet(pod: Json) -> bool:

@@ -44,10 +44,12 @@ class View:
 
     @property
     def problem(self) -> Problem | None:
-        """What keeps the newest pods from getting on: the canary's trouble first, then stable's."""
+        """What keeps the newest pods from getting on: the resolver's trouble, the canary's, then stable's."""
         revisions = [live.revision for live in (self.status.canary, self.status.stable) if live]
         workloads = (self.situation.observed.workloads.get(revision) for revision in revisions)
-        return next((pods.problem for pods in workloads if pods and pods.problem), None)
+        resolver = self.situation.observed.resolvers.get(self.situation.target.spec_hash)
+        unresolved = resolver.problem if resolver and self.situation.target.record is None else None
+        return unresolved or next((pods.problem for pods in workloads if pods and pods.problem), None)
 
 
 def not_understood(resource: Reported, message: str, now: datetime) -> ModelDeploymentStatus:
@@ -126,7 +128,8 @@ def reconciling(view: View) -> Verdict:
         return Verdict("Reconciling", "True", str(rollout.phase.value), _progress_message(view))
     if view.status.blocked is None and view.situation.target.refusal is None:
         if view.situation.target.record is None:
-            return Verdict("Reconciling", "True", "ResolvingModel", f"finding out what {_uri(view)} holds")
+            trouble = f": {view.problem.message}" if view.problem else ""
+            return Verdict("Reconciling", "True", "ResolvingModel", f"finding out what {_uri(view)} holds{trouble}")
         if view.status.stable is None or view.situation.target.revision != view.status.stable.revision:
             return Verdict("Reconciling", "True", "Starting", "a rollout is about to start")
     return Verdict("Reconciling", "False", "AtRest")
@@ -200,7 +203,8 @@ def printed_reason(view: View) -> str:
     if view.status.blocked:
         return view.status.blocked.reason
     rollout = view.status.rollout
-    if rollout and rollout.waiting_since and view.problem:
+    waiting = rollout.waiting_since if rollout else view.situation.target.record is None
+    if waiting and view.problem:
         return view.problem.reason
     if rollout:
         return rollout.failure.reason if rollout.failure else str(rollout.phase.value)

@@ -79,6 +79,8 @@ class Resolver:
     state: Literal["Running", "Succeeded", "Failed"]
     digest: str = ""
     problem: Problem | None = None
+    since: str = ""
+    """When it was created, as a timestamp."""
 
 
 @dataclass(frozen=True)

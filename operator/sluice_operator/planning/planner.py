@@ -36,9 +36,9 @@ from sluice_operator.planning import (
 from sluice_operator.planning.adopt import adopt
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.identity import Target, find_target
-from sluice_operator.planning.observed import Observed, RevisionRecord
+from sluice_operator.planning.observed import Observed, Problem, RevisionRecord
 from sluice_operator.planning.plan import Plan
-from sluice_operator.planning.situation import Situation, next_weight
+from sluice_operator.planning.situation import Situation, next_weight, seconds_to_resolve
 from sluice_operator.planning.waking import requeue_after
 from sluice_operator.routing import envoy
 from sluice_operator.routing.base import Traffic
@@ -134,10 +134,11 @@ def _resolve(s: Situation) -> ModelDeploymentStatus:
     uri = s.resource.spec.model.uri
     if state.state == "Succeeded":
         return s.update(resolved=Resolved(spec_hash=s.target.spec_hash, uri=uri, digest=state.digest))
-    if state.state == "Failed" or (state.problem and state.problem.permanent):
-        reason = state.problem.reason if state.problem else "ResolveFailed"
-        message = state.problem.message if state.problem else f"{uri} could not be resolved to a digest"
-        blocked = Blocked(spec_hash=s.target.spec_hash, reason=reason, message=message, at=stamp(s.now))
+    late = seconds_to_resolve(s.resource, state, s.now) <= 0
+    if state.state == "Failed" or late or (state.problem and state.problem.permanent):
+        deadline = s.resource.spec.rollout.ready_deadline
+        why = state.problem or Problem("NotResolvedInTime", f"{uri} was not resolved within readyDeadline {deadline}")
+        blocked = Blocked(spec_hash=s.target.spec_hash, reason=why.reason, message=why.message, at=stamp(s.now))
         return s.update(blocked=blocked)
     return s.status
 

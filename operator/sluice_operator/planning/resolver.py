@@ -9,6 +9,9 @@ from sluice_operator.planning.pod_template import merge
 from sluice_operator.planning.workloads import base_pod_spec, fetch_container
 
 CONTAINER = "resolve"
+BACKSTOP_SECONDS = 60
+"""How much longer than the readyDeadline the job may run. Ending it takes its pod away, and with it the reason why it
+does not get on; so the plan gives it up first, and this bounds it while the operator is away."""
 _SCHEDULING = ("affinity", "dnsConfig", "dnsPolicy", "hostAliases", "imagePullSecrets", "nodeSelector", "tolerations")
 
 
@@ -31,7 +34,7 @@ def job(owner: ModelDeployment, spec_hash: str, default_image: str) -> Manifest:
         "metadata": names.metadata(owner, names.resolver(owner.name, spec_hash), "resolver"),
         "spec": {
             "backoffLimit": 4,
-            "activeDeadlineSeconds": max(1, int(seconds(owner.spec.rollout.ready_deadline))),
+            "activeDeadlineSeconds": int(seconds(owner.spec.rollout.ready_deadline)) + BACKSTOP_SECONDS,
             "template": merge(pod, scheduling),
         },
     }

@@ -8,9 +8,9 @@ from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import ModelDeploymentStatus, Phase, RevisionStatus, RolloutStatus
 from sluice_operator.planning import capacity
-from sluice_operator.planning.clock import seconds_since
+from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.identity import Target
-from sluice_operator.planning.observed import Observed, Workload
+from sluice_operator.planning.observed import Observed, Resolver, Workload
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ def seconds_to_measurement(resource: ModelDeployment, now: datetime) -> float:
         return 0.0
     since = max(rollout.hold_started_at, rollout.analysis.last_measured_at or "")
     return seconds(rules.interval) - seconds_since(since, now)
+
+
+def seconds_to_resolve(resource: ModelDeployment, resolver: Resolver, now: datetime) -> float:
+    """Seconds a running resolver still has."""
+    return seconds(resource.spec.rollout.ready_deadline) - seconds_since(resolver.since or stamp(now), now)
 
 
 def out_of_patience(s: Situation) -> bool:

@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import Phase
 from sluice_operator.planning.clock import seconds_since
-from sluice_operator.planning.situation import Situation, hold_seconds, seconds_to_measurement
+from sluice_operator.planning.situation import (
+    Situation,
+    hold_seconds,
+    next_weight,
+    seconds_to_measurement,
+    seconds_to_resolve,
+)
 
 ROUTER_POLL = 0.3
 """Routers do not call back: while something they should show is not seen yet, they are asked this often, in seconds."""
@@ -14,7 +20,7 @@ SLOW_POLL = 5.0
 
 def requeue_after(s: Situation) -> float | None:
     """Seconds until the next look; None where only a change in the cluster can bring news."""
-    times = [max(0.05, time) for time in (*_rollout_times(s), *_drain_times(s), *_router_times(s))]
+    times = [max(0.05, time) for time in (*_rollout_times(s), *_resolver_times(s), *_drain_times(s), *_router_times(s))]
     return min(times, default=None)
 
 
@@ -22,7 +28,8 @@ def _rollout_times(s: Situation) -> Iterable[float]:
     rollout = s.status.rollout
     if rollout is None:
         return
-    if rollout.phase is Phase.stepping and rollout.hold_started_at is not None:
+    holds = rollout.phase is Phase.stepping and rollout.weight == next_weight(s.resource)
+    if holds and rollout.hold_started_at is not None:
         held = seconds_since(rollout.hold_started_at, s.now)
         left = hold_seconds(s.resource) - held
         yield from (left,) if left > 0 else ()
@@ -31,8 +38,19 @@ def _rollout_times(s: Situation) -> Iterable[float]:
     # Pods report themselves; their members in the routers and applied weights have to be asked for.
     pods_wait = rollout.phase is Phase.starting and s.canary_pods.available == 0
     yield SLOW_POLL if pods_wait else ROUTER_POLL
-    if rollout.waiting_since is not None:
-        yield seconds(s.resource.spec.rollout.ready_deadline) - seconds_since(rollout.waiting_since, s.now)
+    # The first version may take longer than the deadline: what has passed is no time to wake at.
+    if rollout.waiting_since is not None and (left := _seconds_to_be_ready(s, rollout.waiting_since)) > 0:
+        yield left
+
+
+def _seconds_to_be_ready(s: Situation, waiting_since: str) -> float:
+    return seconds(s.resource.spec.rollout.ready_deadline) - seconds_since(waiting_since, s.now)
+
+
+def _resolver_times(s: Situation) -> Iterable[float]:
+    resolver = s.observed.resolvers.get(s.target.spec_hash)
+    if s.target.record is None and s.status.blocked is None and resolver and resolver.state == "Running":
+        yield seconds_to_resolve(s.resource, resolver, s.now)
 
 
 def _drain_times(s: Situation) -> Iterable[float]:

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
+from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Resolver, Window
 from sluice_operator.planning.planner import Images, plan
 
-from .world import DIGEST, World, make_spec
+from .world import DIGEST, START, World, make_spec
 
 ANALYSIS = {
     "interval": "5s",
@@ -273,6 +274,40 @@ def test_a_uri_that_cannot_be_resolved_is_refused_with_its_reason() -> None:
     assert world.status.reason == "SourceNotFound"
     assert world.weights == {first: 100}
     assert [note.reason for note in world.events].count("SourceNotFound") == 1
+
+
+def resolving(world: World, resolver: Resolver) -> World:
+    """A world that asks for a version whose digest is not known, with a resolver in this state."""
+    world.ask(model={"uri": "http://store/other.tar.gz"}).settle()
+    (job,) = world.of_kind("Job")
+    world.resolvers = {job["metadata"]["name"].rsplit("-", 1)[1]: resolver}
+    return world.settle()
+
+
+def test_what_keeps_a_resolver_waiting_is_told_at_once_and_refused_at_the_ready_deadline() -> None:
+    problem = Problem("MountFailed", "secret no-such-secret not found")
+    world = resolving(served(), Resolver("Running", problem=problem, since=stamp(START)))
+    first = stable_of(world)
+    assert world.status.reason == "MountFailed"
+    assert problem.message in world.condition("Reconciling").message
+    assert world.condition("Stalled").status == "False"
+    assert world.run().requeue_after == 600.0
+    world.wait(600)
+    assert (world.status.reason, world.condition("Stalled").message) == ("MountFailed", problem.message)
+    assert [note.reason for note in world.events].count("MountFailed") == 1
+    assert world.weights == {first: 100}
+
+
+def test_a_resolver_that_gives_no_reason_is_given_up_at_the_ready_deadline() -> None:
+    world = resolving(served(), Resolver("Running", since=stamp(START))).wait(600)
+    assert world.status.reason == "NotResolvedInTime"
+
+
+def test_a_first_version_beyond_its_ready_deadline_is_looked_at_in_peace() -> None:
+    world = World(make_spec())
+    world.run()
+    world.ready = dict.fromkeys(world.wanted, False)
+    assert world.wait(3600).run().requeue_after == 5.0
 
 
 def test_at_rest_a_pass_changes_nothing() -> None:

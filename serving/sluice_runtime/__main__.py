@@ -34,6 +34,8 @@ def serve(config: RuntimeConfig, on_ready: Callable[[], None] | None = None) -> 
     app = build_service(runtime).to_asgi(is_main=False)
     gc.collect()
     gc.freeze()
+    # A request's objects die with it, by reference counting; collections look for what cycles hold, which is little.
+    gc.set_threshold(10_000, 20, 20)
     gc.enable()
     Server(app, runtime).run()
     if runtime.failure is not None:

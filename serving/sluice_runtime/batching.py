@@ -11,42 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-
-import numpy as np
 
 from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.guard import LoopGuard
+from sluice_runtime.queueing import expected_wait
+from sluice_runtime.running import BatchRunner, Outcome, Work
 from sluice_runtime.sessions import Runner
-from sluice_runtime.signature import Tensor, Tensors
 
 log = logging.getLogger(__name__)
 
 INLINE_SECONDS = 0.0005
 """Runs shorter than this, on average, stay on the event loop. A hand-over to a thread and back costs about 100 us."""
-
-_SMOOTHING = 0.2
-"""Weight of the latest run in the moving average: four fast runs prove a new model, ten forget a hiccup."""
-
-_REPORT_SECONDS = 10.0
-
-Outcome = list[Tensor] | Exception
-BatchKey = tuple[object, ...]
-
-
-@dataclass(slots=True, eq=False)
-class Work:
-    """One request on its way through the batcher. Works with equal keys may share a run; `rows` counts towards it."""
-
-    inputs: Tensors
-    outputs: tuple[str, ...]
-    rows: int
-    key: BatchKey
-    future: asyncio.Future[list[Tensor]]
-    timer: asyncio.TimerHandle | None = field(default=None)
 
 
 class Batcher:
@@ -59,75 +39,115 @@ class Batcher:
         max_rows: int,
         max_queue: int,
         max_delay: float = 0.0,
+        max_wait: float = math.inf,
         deadline: float = 30.0,
         bounded: bool = True,
         typical_seconds: float = 2 * INLINE_SECONDS,
         observe: Callable[[int, float], None] = lambda rows, seconds: None,
+        observe_wait: Callable[[float], None] = lambda seconds: None,
         cpu_clock: Callable[[], float] = time.thread_time,
+        guard: LoopGuard | None = None,
     ) -> None:
-        self._runner = runner
-        self._max_rows = max_rows
+        self._runs = BatchRunner(runner, max_rows, typical_seconds, observe, cpu_clock)
         self._max_queue = max_queue
         self._max_delay = max_delay
+        self._max_wait = max_wait
         self._deadline = deadline
-        self._mean_seconds = typical_seconds
-        self._observe = observe
-        # CPU time, because a thread's wall time includes its waits for the interpreter lock: under load a fast model
-        # would look slow on the thread, and never come back from it.
-        self._cpu_clock = cpu_clock
+        self._observe_wait = observe_wait
         self._bounded = bounded
+        self._guard = guard or LoopGuard(runner)
         self._queue: deque[Work] = deque()
         self._queued_rows = 0
-        self._running = False
-        self._failures = 0
-        self._reported_at = -_REPORT_SECONDS
+        self._running: Sequence[Work] = ()
+        self._submitted = 0
+        self._seen = 0
         self._flush_handle: asyncio.Handle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._next_expiry = math.inf
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="run")
 
     @property
     def full(self) -> bool:
         """True when the next work would be refused."""
-        return len(self._queue) >= self._max_queue
+        return len(self._queue) >= self._max_queue or self.wait_seconds > self._max_wait
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long a work would wait for its run if it came now; not worth a calculation while all fit the next run."""
+        if not self._running and self._queued_rows <= self._runs.max_rows:
+            return 0.0
+        return expected_wait(self._queued_rows, self._runs.max_rows, bool(self._running), self._runs.wall_seconds.value)
 
     @property
     def inline(self) -> bool:
         """True while runs are short enough for the event loop; then no work outlives its loop turn by much."""
-        return self._bounded and self._mean_seconds < INLINE_SECONDS
+        return self._bounded and self._runs.cpu_seconds.value < INLINE_SECONDS
 
     def submit(self, work: Work) -> None:
-        """Queue a work; its future gets the outputs, or a RequestError (FAILED, DEADLINE).
+        """Queue a work; its receiver gets the outputs, or a RequestError (FAILED, DEADLINE).
 
         Raises:
             RequestError: OVERLOADED.
         """
-        if self.full:
-            raise RequestError(Kind.OVERLOADED, f"{self._max_queue} requests are waiting already; try again later")
+        seconds = self._deadline if work.seconds is None else min(work.seconds, self._deadline)
+        self._admit(seconds)
+        work.deadline = self._loop.time() + seconds
+        if work.deadline < self._next_expiry:
+            self._expire_at(work.deadline)
+        work.queued_at = time.perf_counter()
         self._queue.append(work)
         self._queued_rows += work.rows
-        work.timer = self._loop.call_later(self._deadline, self._expire, work)
+        self._submitted += 1
         self._schedule()
 
     def drop(self, work: Work, error: RequestError) -> None:
         """Answer a work with an error and, if it has not started, do not run it."""
-        if not work.future.done():
-            work.future.set_exception(error)
+        if not work.receiver.done():
+            work.receiver.set_exception(error)
+        self.forget(work)
+
+    def forget(self, work: Work) -> None:
+        """Do not run a work whose caller is gone, if it has not started."""
         if work in self._queue:
             self._queue.remove(work)
             self._queued_rows -= work.rows
-        self._stop_timer(work)
 
     def close(self) -> None:
-        """Stop the thread. Works that still wait keep their deadline."""
+        """Stop the threads. Works that still wait keep their deadline."""
         self._executor.shutdown(wait=False)
+        self._guard.close()
 
-    def _expire(self, work: Work) -> None:
-        self.drop(work, RequestError(Kind.DEADLINE, f"no prediction within {self._deadline:g} s"))
+    def _admit(self, seconds: float) -> None:
+        if len(self._queue) >= self._max_queue:
+            raise RequestError(Kind.OVERLOADED, f"{self._max_queue} requests are waiting already; try again later")
+        wait = self.wait_seconds
+        if wait > min(seconds, self._max_wait):
+            raise RequestError(Kind.OVERLOADED, f"a run would begin in {wait:.3g} s at the earliest; try again later")
+
+    def _expire_at(self, when: float) -> None:
+        """One timer for all works, set for the earliest: most works are answered long before their deadline."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._next_expiry = when
+        # The loop's clock has whole milliseconds; one more makes sure that the deadline has passed.
+        self._expiry = self._loop.call_at(when + 0.001, self._expire)
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        pending = [work for work in (*self._running, *self._queue) if not work.receiver.done()]
+        for work in pending:
+            if work.deadline <= now:
+                self.drop(work, RequestError(Kind.DEADLINE, "no prediction within the time given"))
+        self._expiry, self._next_expiry = None, math.inf
+        later = [work.deadline for work in pending if work.deadline > now]
+        if later:
+            self._expire_at(min(later))
 
     def _schedule(self) -> None:
         if self._running or not self._queue:
             return
-        full = self._queued_rows >= self._max_rows
+        full = self._queued_rows >= self._runs.max_rows
         if self._flush_handle is not None:
             if not (full and isinstance(self._flush_handle, asyncio.TimerHandle)):
                 return
@@ -135,111 +155,78 @@ class Batcher:
         if self._max_delay > 0 and not full:
             self._flush_handle = self._loop.call_later(self._max_delay, self._flush)
         else:
-            self._flush_handle = self._loop.call_soon(self._flush)
+            self._seen = self._submitted
+            self._flush_handle = self._loop.call_soon(self._flush_when_quiet)
+
+    def _flush_when_quiet(self) -> None:
+        """Run what has gathered, unless more came in this turn of the loop: then the next turn may bring more still.
+
+        A lone request is not kept waiting, and sixteen callers that were answered together ask together again.
+        """
+        if self._submitted != self._seen and self._queued_rows < self._runs.max_rows:
+            self._seen = self._submitted
+            self._flush_handle = self._loop.call_soon(self._flush_when_quiet)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         self._flush_handle = None
         batch = self._take()
         if not batch:
             return
-        if self.inline and batch[0].rows <= self._max_rows:
-            self._deliver(batch, self._execute(batch))
-            self._schedule()
-        else:
-            self._running = True
-            task = self._loop.run_in_executor(self._executor, self._execute, batch)
-            task.add_done_callback(lambda done: self._returned(batch, done))
+        if self.inline and batch[0].rows <= self._runs.max_rows:
+            outcomes = self._execute_inline(batch)
+            if outcomes is not None:
+                self._deliver(batch, outcomes)
+                self._schedule()
+                return
+        self._running = batch
+        task = self._loop.run_in_executor(self._executor, self._runs.execute, batch)
+        task.add_done_callback(lambda done: self._returned(batch, done))
 
     def _returned(self, batch: list[Work], done: asyncio.Future[list[Outcome]]) -> None:
-        self._running = False
+        self._running = ()
         self._deliver(batch, done.result())
         self._schedule()
+
+    def _execute_inline(self, batch: list[Work]) -> list[Outcome] | None:
+        """Outcomes, or None when the run held the loop for too long and was ended."""
+        with self._guard:
+            outcomes = self._runs.execute(batch)
+        if not self._guard.fired:
+            return outcomes
+        self._guard.fired = False
+        self._bounded = False
+        log.warning("a run held the event loop for too long and was moved to the thread, as all later ones will be")
+        return None
 
     def _take(self) -> list[Work]:
         """The oldest work and the others that may share its run, up to the largest batch."""
         batch: list[Work] = []
         others: deque[Work] = deque()
         rows = 0
-        while self._queue and (rows < self._max_rows or not batch):
+        while self._queue and (rows < self._runs.max_rows or not batch):
             work = self._queue.popleft()
-            if work.future.done():
+            if work.receiver.done():
                 self._queued_rows -= work.rows
-            elif batch and (work.key != batch[0].key or rows + work.rows > self._max_rows):
+            elif batch and (work.key != batch[0].key or rows + work.rows > self._runs.max_rows):
                 others.append(work)
             else:
                 batch.append(work)
                 rows += work.rows
+        now = time.perf_counter()
+        for work in batch:
+            self._observe_wait(now - work.queued_at)
         others.extend(self._queue)
         self._queue = others
         self._queued_rows -= rows
         return batch
 
-    def _execute(self, batch: list[Work]) -> list[Outcome]:
-        """Run a batch; when it fails, run its members alone, so that only the guilty one fails."""
-        if len(batch) > 1:
-            try:
-                return list(self._run_together(batch))
-            except Exception as error:
-                log.debug("a batch of %d requests failed and is run one by one: %s", len(batch), error)
-        return [self._run_alone(work) for work in batch]
-
-    def _run_alone(self, work: Work) -> Outcome:
-        try:
-            return self._timed_run(work.outputs, work.inputs, work.rows)
-        except Exception as error:
-            self._report(error)
-            return RequestError(Kind.FAILED, f"the model failed: {_first_line(error)}")
-
-    def _report(self, error: Exception) -> None:
-        """Log a failure of the model, but not thousands a second: metrics count them all."""
-        self._failures += 1
-        now = time.monotonic()
-        if now - self._reported_at >= _REPORT_SECONDS:
-            log.warning("the model failed on %d valid requests; the latest: %s", self._failures, error)
-            self._failures, self._reported_at = 0, now
-
-    def _run_together(self, batch: list[Work]) -> list[list[Tensor]]:
-        inputs = {name: np.concatenate([work.inputs[name] for work in batch]) for name in batch[0].inputs}
-        rows = sum(work.rows for work in batch)
-        outputs = self._timed_run(batch[0].outputs, inputs, rows)
-        if any(tensor.shape[:1] != (rows,) for tensor in outputs):
-            self._max_rows = 1
-            log.warning("the graph does not give one row of output for each row of input; batching is off from now on")
-            raise ValueError("rows were mixed")
-        return _split(outputs, [work.rows for work in batch])
-
-    def _timed_run(self, outputs: tuple[str, ...], inputs: Tensors, rows: int) -> list[Tensor]:
-        started, cpu_started = time.perf_counter(), self._cpu_clock()
-        result = self._runner.run(list(outputs), inputs)
-        self._mean_seconds += _SMOOTHING * (self._cpu_clock() - cpu_started - self._mean_seconds)
-        self._observe(rows, time.perf_counter() - started)
-        return result
-
     def _deliver(self, batch: list[Work], outcomes: list[Outcome]) -> None:
         for work, outcome in zip(batch, outcomes, strict=True):
-            self._stop_timer(work)
-            if work.future.done():
+            if work.receiver.done():
                 continue
             if isinstance(outcome, Exception):
-                work.future.set_exception(outcome)
+                work.receiver.set_exception(outcome)
             else:
-                work.future.set_result(outcome)
-
-    @staticmethod
-    def _stop_timer(work: Work) -> None:
-        if work.timer is not None:
-            work.timer.cancel()
-            work.timer = None
-
-
-def _split(outputs: list[Tensor], rows: list[int]) -> list[list[Tensor]]:
-    parts = []
-    start = 0
-    for count in rows:
-        parts.append([tensor[start : start + count] for tensor in outputs])
-        start += count
-    return parts
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:500]
+                work.receiver.set_result(outcome)

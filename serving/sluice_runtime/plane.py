@@ -10,9 +10,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sluice_runtime.batching import Batcher, Work
+from sluice_runtime.batching import Batcher
 from sluice_runtime.errors import STATUS, Kind, RequestError
 from sluice_runtime.metrics import Metrics
+from sluice_runtime.running import Receiver, Work
 from sluice_runtime.signature import Signature, Tensor, Tensors
 
 
@@ -43,9 +44,11 @@ class Model:
     version: str
     signature: Signature
     batcher: Batcher
+    all_inputs: tuple[str, ...] = field(init=False)
     all_outputs: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "all_inputs", tuple(spec.name for spec in self.signature.inputs))
         object.__setattr__(self, "all_outputs", tuple(spec.name for spec in self.signature.outputs))
 
 
@@ -92,8 +95,8 @@ class Plane:
         if model.batcher.full:
             raise RequestError(Kind.OVERLOADED, "too many requests are waiting; try again later")
 
-    def submit(self, model: Model, request: InferRequest) -> Work:
-        """Check a request and queue it. The returned work's future gets the outputs.
+    def submit(self, model: Model, request: InferRequest, receiver: Receiver | None = None) -> Work:
+        """Check a request and queue it. The receiver, or else the returned work's future, gets the outputs.
 
         Raises:
             RequestError: INVALID or OVERLOADED.
@@ -101,7 +104,7 @@ class Plane:
         model.signature.check(request.inputs)
         if request.outputs:
             model.signature.check_outputs(request.outputs)
-        work = self._work(model, request)
+        work = self._work(model, request, receiver or asyncio.get_running_loop().create_future())
         model.batcher.submit(work)
         return work
 
@@ -120,14 +123,13 @@ class Plane:
         self._metrics.rejection(error)
 
     @staticmethod
-    def _work(model: Model, request: InferRequest) -> Work:
+    def _work(model: Model, request: InferRequest, receiver: Receiver) -> Work:
         outputs = request.outputs or model.all_outputs
-        future: asyncio.Future[list[Tensor]] = asyncio.get_running_loop().create_future()
         # Inputs go into a run in the signature's order, whatever order the caller wrote them in.
-        inputs = {spec.name: request.inputs[spec.name] for spec in model.signature.inputs}
+        inputs = {name: request.inputs[name] for name in model.all_inputs}
         if not model.signature.batchable:
-            return Work(inputs, outputs, 1, (), future)
-        rows = next(iter(inputs.values())).shape[0]
-        key = (outputs, *(tensor.shape[1:] for tensor in inputs.values()))
+            return Work(inputs, outputs, 1, (), receiver, request.timeout)
+        rows = inputs[model.all_inputs[0]].shape[0]
+        key = (outputs, *[tensor.shape[1:] for tensor in inputs.values()])
         # An empty request cannot be told apart from its neighbours after the run, so it shares with none.
-        return Work(inputs, outputs, rows, key if rows else (object(),), future)
+        return Work(inputs, outputs, rows, key if rows else (object(),), receiver, request.timeout)

@@ -14,7 +14,10 @@ from typing import Any
 import uvicorn
 
 from sluice_runtime.beside import grpc_beside
+from sluice_runtime.connection import Connection
+from sluice_runtime.door import Door
 from sluice_runtime.runtime import Runtime
+from sluice_runtime.service import Gate
 
 KEEP_ALIVE_SECONDS = 75
 """Above the router's idle timeout of 60 s: the router closes first and never writes into a closing connection."""
@@ -26,14 +29,15 @@ _QUIET_SECONDS = 1.0
 class Server(uvicorn.Server):
     """uvicorn's server with a polite end. A second SIGTERM ends the process at once."""
 
-    def __init__(self, app: Any, runtime: Runtime) -> None:
+    def __init__(self, app: Gate, runtime: Runtime) -> None:
         config = runtime.config
+        self._door = Door(app, config.limits, KEEP_ALIVE_SECONDS, take=app.take, refused=runtime.metrics.refused)
         super().__init__(
             uvicorn.Config(
                 app,
                 host=config.host,
                 port=config.port,
-                http="httptools",
+                http=self._connect,  # type: ignore[arg-type]  # anything that makes a protocol will do
                 loop="uvloop",
                 ws="none",
                 lifespan="on",
@@ -41,10 +45,11 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=int(config.limits.deadline_seconds) + 1,
             )
         )
+        self._door.state = self.server_state
+        runtime.metrics.watch_connections(lambda: len(self.server_state.connections))
         self._runtime = runtime
         self._draining: asyncio.Task[None] | None = None
         runtime.on_failure = self._stop_now
@@ -54,6 +59,15 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         async with grpc_beside(self._runtime):
             await super().serve(sockets)
+
+    def _connect(self, app_state: dict[str, Any], _loop: Any = None, **_: Any) -> Connection:
+        return Connection(self._door, app_state, _loop)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second."""
+        if counter % 10 == 0:
+            self._door.sweep(self._loop.time())
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; called by uvicorn in a signal handler."""

@@ -16,6 +16,7 @@ from _bentoml_sdk import Service  # noqa: E402
 from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: E402
 from bentoml._internal.server.metrics.prometheus import PrometheusClient  # noqa: E402
 
+from sluice_runtime.protocol.direct import Direct  # noqa: E402
 from sluice_runtime.protocol.rest import Message, Receive, Rest, Scope, Send  # noqa: E402
 from sluice_runtime.runtime import Runtime  # noqa: E402
 
@@ -28,7 +29,7 @@ class ModelService(Service[Any]):  # type: ignore[misc]  # BentoML is untyped
 
     runtime: Runtime
 
-    def to_asgi(self, is_main: bool = True) -> Any:
+    def to_asgi(self, is_main: bool = True) -> Gate:
         """BentoML's application with the protocol's raw path in front."""
         # BentoML's metrics come from files of several processes unless it is told that there is one.
         BentoMLContainer.metrics_client.set(PrometheusClient(multiproc=False))
@@ -42,6 +43,7 @@ class Gate:
         self._chassis = chassis
         self._plane = runtime.plane
         self._rest = Rest(runtime.plane, runtime.config.limits)
+        self.take = Direct(runtime.plane, self._rest).take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI scope."""

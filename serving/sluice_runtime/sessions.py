@@ -18,6 +18,8 @@ from sluice.manifest import Datatype
 from sluice.package import Package
 from sluice_runtime.accelerators import load_libraries, session_on
 from sluice_runtime.examples import example
+from sluice_runtime.guard import Stoppable
+from sluice_runtime.locales import provide_default_locale
 from sluice_runtime.ortvalues import run_values
 from sluice_runtime.signature import Signature, Tensor, Tensors, agree, read_signature
 
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 _TOO_NEW = re.compile(r"Opset \d+ is under development|Unsupported model IR version|unsupported .*opset", re.I)
 
 
-class Runner(Protocol):
+class Runner(Stoppable, Protocol):
     """What the batcher needs of a session: named tensors in, the named outputs out, in their order."""
 
     def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
@@ -42,13 +44,24 @@ class Session:
         self.signature = signature
         tensors = (*signature.inputs, *signature.outputs)
         self._bfloat16 = {spec.name for spec in tensors if spec.datatype is Datatype.BF16}
+        self._options = ort.RunOptions()
+        # A failing run raises what ONNX Runtime would print, and a pod's log is JSON.
+        self._options.log_severity_level = 4
 
     def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
         """Run the graph. Whatever it raises is the model's failure: the inputs were checked before."""
         if self._bfloat16:
-            return run_values(self._session, outputs, inputs, self._bfloat16, ort.RunOptions())
-        result: list[Tensor] = self._session.run(outputs, inputs)
+            return run_values(self._session, outputs, inputs, self._bfloat16, self._options)
+        result: list[Tensor] = self._session.run(outputs, inputs, self._options)
         return result
+
+    def stop(self) -> None:
+        """Make the current run fail before its next operator, and every later one until `resume`."""
+        self._options.terminate = True
+
+    def resume(self) -> None:
+        """Let runs succeed again."""
+        self._options.terminate = False
 
 
 def load_session(package: Package, threads: int, spinning: bool, providers: Sequence[Provider] = ()) -> Session:
@@ -59,6 +72,7 @@ def load_session(package: Package, threads: int, spinning: bool, providers: Sequ
     """
     options, available = _options(threads, spinning), ort.get_available_providers()
     load_libraries(available)
+    provide_default_locale()
     make = functools.partial(ort.InferenceSession, str(package.model_path), options, enable_fallback=0)
     try:
         session = session_on(providers, lambda wanted: make(providers=wanted), available)

@@ -20,6 +20,7 @@ class FakeRunner:
         self.runs: list[int] = []
         self.before: Callable[[], None] = lambda: None
         self.threads: set[str] = set()
+        self.stopped = False
 
     def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
         x = inputs["x"]
@@ -29,6 +30,12 @@ class FakeRunner:
         if self.guilty is not None and (x == self.guilty).any():
             raise RuntimeError("the guilty row\nwith details")
         return [x * 2 for _ in outputs]
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def resume(self) -> None:
+        self.stopped = False
 
 
 def spec(name: str, datatype: Datatype, *shape: int) -> TensorSpec:

@@ -6,8 +6,9 @@ import threading
 import numpy as np
 import pytest
 
-from sluice_runtime.batching import INLINE_SECONDS, Batcher, Work
+from sluice_runtime.batching import INLINE_SECONDS, Batcher
 from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.running import Work
 from sluice_runtime.signature import Tensor
 from unit.serving.fakes import FakeRunner, row, turns
 

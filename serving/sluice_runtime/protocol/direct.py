@@ -1,0 +1,110 @@
+"""Predictions without ASGI: from a complete request straight into the data plane, and from its outcome to the wire.
+
+The task, the events and the messages of an ASGI call cost half as much as everything that the protocol itself asks
+for. Only what a small model's callers send all the time goes this way; the rest, and every other server than the
+runtime's own, takes the same steps in `rest`.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sluice_runtime.errors import STATUS, Kind, RequestError
+from sluice_runtime.exchange import Exchange
+from sluice_runtime.plane import InferRequest, InferResponse, Model, Plane
+from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_response
+from sluice_runtime.protocol.rest import Rest, error_headers
+from sluice_runtime.running import Work
+from sluice_runtime.signature import Tensor
+
+log = logging.getLogger(__name__)
+
+_JSON = b"content-type: application/json\r\n"
+_BINARY = b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
+
+
+class Direct:
+    """Takes inference requests of the model's plain path that came whole and uncompressed."""
+
+    def __init__(self, plane: Plane, rest: Rest) -> None:
+        self._plane = plane
+        self._rest = rest
+        self._target = f"/v2/models/{plane.name}/infer".encode()
+
+    def take(self, exchange: Exchange) -> bool:
+        """Answer a complete request, now or later; False leaves it to the application."""
+        head = exchange.head
+        if head.target != self._target or head.method != b"POST" or self._plane.draining:
+            return False
+        for name, _ in head.headers:
+            if name == b"content-encoding":
+                return False
+        Prediction(self._plane, self._rest, exchange).start()
+        return True
+
+
+class Prediction:
+    """One request on its way: the receiver of its work's outcome."""
+
+    __slots__ = ("_exchange", "_form", "_model", "_plane", "_request", "_rest", "_started", "_work")
+
+    def __init__(self, plane: Plane, rest: Rest, exchange: Exchange) -> None:
+        self._plane = plane
+        self._rest = rest
+        self._exchange = exchange
+        self._started = plane.begin()
+        self._model: Model
+        self._request: InferRequest
+        self._form: Form
+        self._work: Work
+
+    def start(self) -> None:
+        """Decode, check and queue; whatever is wrong is answered at once."""
+        try:
+            self._submit()
+        except RequestError as error:
+            self._fail(error)
+        except Exception:
+            log.exception("a request failed inside the runtime")
+            self._fail(RequestError(Kind.FAILED, "internal error of the runtime"))
+
+    def done(self) -> bool:
+        """True when the caller has its answer or is gone."""
+        return self._exchange.done or self._exchange.gone
+
+    def set_result(self, result: list[Tensor]) -> None:
+        """Answer with a prediction."""
+        outputs = dict(zip(self._request.outputs or self._model.all_outputs, result, strict=True))
+        try:
+            body, json_bytes = encode_response(InferResponse(self._model, self._request.id, outputs), self._form)
+        except Exception:
+            log.exception("an answer could not be encoded")
+            self._fail(RequestError(Kind.FAILED, "internal error of the runtime"))
+            return
+        self._exchange.answer(200, _JSON if json_bytes is None else _BINARY % json_bytes, body)
+        self._plane.record(self._started, None)
+
+    def set_exception(self, exception: Exception) -> None:
+        """Answer with an error."""
+        unforeseen = RequestError(Kind.FAILED, "internal error of the runtime")
+        self._fail(exception if isinstance(exception, RequestError) else unforeseen)
+
+    def _submit(self) -> None:
+        plane, exchange = self._plane, self._exchange
+        self._model = model = plane.find(plane.name)
+        plane.admit(model)
+        json_bytes = self._rest.read_headers(exchange.head.headers)[1]
+        self._request, self._form = decode_request(exchange.body(), model, json_bytes)
+        self._work = plane.submit(model, self._request, self)
+        exchange.on_gone = self._abandon
+
+    def _abandon(self) -> None:
+        self._model.batcher.forget(self._work)
+        self._plane.record(self._started, Kind.ABANDONED)
+
+    def _fail(self, error: RequestError) -> None:
+        if error.kind is Kind.TOO_LARGE:
+            self._exchange.keep_alive = False
+        headers = b"".join(b"%b: %b\r\n" % header for header in error_headers(error, "POST"))
+        self._exchange.answer(STATUS[error.kind], _JSON + headers, encode_error(error.message))
+        self._plane.record(self._started, error.kind)

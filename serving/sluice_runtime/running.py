@@ -1,0 +1,145 @@
+"""Runs a batch through the graph, and sees to it that no member of a batch harms another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+
+from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.queueing import Mean
+from sluice_runtime.sessions import Runner
+from sluice_runtime.signature import Tensor, Tensors
+
+log = logging.getLogger(__name__)
+
+_REPORT_SECONDS = 10.0
+
+Outcome = list[Tensor] | Exception
+BatchKey = tuple[object, ...]
+
+
+class Receiver(Protocol):
+    """Who waits for a work's outcome; an `asyncio.Future` is one."""
+
+    def done(self) -> bool:
+        """True when it needs no outcome any more: it has one, or its caller is gone."""
+        ...
+
+    def set_result(self, result: list[Tensor], /) -> None:
+        """Take the outputs."""
+        ...
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """Take an error."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One request on its way through the batcher. Works with equal keys may share a run; `rows` counts towards it.
+
+    `seconds`: how long its caller is willing to wait; the batcher's own deadline if None or longer.
+    """
+
+    inputs: Tensors
+    outputs: tuple[str, ...]
+    rows: int
+    key: BatchKey
+    receiver: Receiver
+    seconds: float | None = None
+    deadline: float = math.inf
+    queued_at: float = 0.0
+
+    @property
+    def future(self) -> asyncio.Future[list[Tensor]]:
+        """The receiver of a work that was submitted without one."""
+        return cast("asyncio.Future[list[Tensor]]", self.receiver)
+
+
+class BatchRunner:
+    """Runs batches one at a time, on whichever thread, and learns how long they take.
+
+    `max_rows` falls to 1 for good when the graph is found to mix the rows of a batch.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        max_rows: int,
+        typical_seconds: float,
+        observe: Callable[[int, float], None],
+        cpu_clock: Callable[[], float],
+    ) -> None:
+        self.max_rows = max_rows
+        # CPU time, because a thread's wall time includes its waits for the interpreter lock: under load a fast model
+        # would look slow on the thread, and never come back from it.
+        self.cpu_seconds = Mean(typical_seconds)
+        self.wall_seconds = Mean(0.0)
+        self._runner = runner
+        self._observe = observe
+        self._cpu_clock = cpu_clock
+        self._failures = 0
+        self._reported_at = -_REPORT_SECONDS
+
+    def execute(self, batch: list[Work]) -> list[Outcome]:
+        """Run a batch; when it fails, run its members alone, so that only the guilty one fails."""
+        if len(batch) > 1:
+            try:
+                return list(self._run_together(batch))
+            except Exception as error:
+                log.debug("a batch of %d requests failed and is run one by one: %s", len(batch), error)
+        return [self._run_alone(work) for work in batch]
+
+    def _run_alone(self, work: Work) -> Outcome:
+        try:
+            return self._timed_run(work.outputs, work.inputs, work.rows)
+        except Exception as error:
+            self._report(error)
+            return RequestError(Kind.FAILED, f"the model failed: {_first_line(error)}")
+
+    def _report(self, error: Exception) -> None:
+        """Log a failure of the model, but not thousands a second: metrics count them all."""
+        self._failures += 1
+        now = time.monotonic()
+        if now - self._reported_at >= _REPORT_SECONDS:
+            log.warning("the model failed on %d valid requests; the latest: %s", self._failures, error)
+            self._failures, self._reported_at = 0, now
+
+    def _run_together(self, batch: list[Work]) -> list[list[Tensor]]:
+        inputs = {name: np.concatenate([work.inputs[name] for work in batch]) for name in batch[0].inputs}
+        rows = sum(work.rows for work in batch)
+        outputs = self._timed_run(batch[0].outputs, inputs, rows)
+        if any(tensor.shape[:1] != (rows,) for tensor in outputs):
+            self.max_rows = 1
+            log.warning("the graph does not give one row of output for each row of input; batching is off from now on")
+            raise ValueError("rows were mixed")
+        return _split(outputs, [work.rows for work in batch])
+
+    def _timed_run(self, outputs: tuple[str, ...], inputs: Tensors, rows: int) -> list[Tensor]:
+        started, cpu_started = time.perf_counter(), self._cpu_clock()
+        result = self._runner.run(list(outputs), inputs)
+        seconds = time.perf_counter() - started
+        self.cpu_seconds.add(self._cpu_clock() - cpu_started)
+        self.wall_seconds.add(seconds)
+        self._observe(rows, seconds)
+        return result
+
+
+def _split(outputs: list[Tensor], rows: list[int]) -> list[list[Tensor]]:
+    parts = []
+    start = 0
+    for count in rows:
+        parts.append([tensor[start : start + count] for tensor in outputs])
+        start += count
+    return parts
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:500]

@@ -7,7 +7,7 @@ caller's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,12 @@ class Signature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     batchable: bool
+    inputs_by_name: Mapping[str, TensorSpec] = field(init=False, repr=False, compare=False)
+    outputs_by_name: Mapping[str, TensorSpec] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs_by_name", {spec.name: spec for spec in self.inputs})
+        object.__setattr__(self, "outputs_by_name", {spec.name: spec for spec in self.outputs})
 
     @property
     def bounded(self) -> bool:
@@ -130,7 +136,12 @@ def agree(signature: Signature, manifest: Manifest) -> None:
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
-    return len(shape) == len(expected) and all(want in (-1, have) for have, want in zip(shape, expected, strict=True))
+    if len(shape) != len(expected):
+        return False
+    for have, want in zip(shape, expected):  # noqa: B905, SIM110 - spelled out, because every request comes here
+        if want not in (-1, have):
+            return False
+    return True
 
 
 def _compatible(declared: tuple[int, ...], found: tuple[int, ...]) -> bool:

@@ -32,8 +32,9 @@ def check_shape(shape: Sequence[int], name: str) -> None:
     """
     if len(shape) > MAX_DIMENSIONS:
         raise RequestError(Kind.INVALID, f"input {name!r} has more than {MAX_DIMENSIONS} dimensions")
-    if not all(0 <= size < 2**31 for size in shape):
-        raise RequestError(Kind.INVALID, f"the shape of input {name!r} must be a list of sizes from 0 up")
+    for size in shape:
+        if not 0 <= size < 2**31:
+            raise RequestError(Kind.INVALID, f"the shape of input {name!r} must be a list of sizes from 0 up")
     # An empty tensor may have any other sizes, but numpy cannot address more than this.
     if math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
         raise RequestError(Kind.INVALID, f"the shape of input {name!r} is too large")

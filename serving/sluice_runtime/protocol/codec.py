@@ -36,6 +36,7 @@ class Form:
 
 
 _JSON_ONLY = Form()
+_BF16 = Datatype.BF16
 
 
 def decode_request(body: bytes, model: Model, json_bytes: int | None = None) -> tuple[InferRequest, Form]:
@@ -73,13 +74,16 @@ def encode_response(response: InferResponse, form: Form = _JSON_ONLY) -> tuple[b
 
     Returns the body and, where raw tensors follow it, the length of its JSON.
     """
-    specs = {spec.name: spec for spec in response.model.signature.outputs}
+    specs = response.model.signature.outputs_by_name
     document: dict[str, Any] = {"model_name": response.model.name, "model_version": response.model.version}
     if response.id is not None:
         document["id"] = response.id
     blobs: list[bytes] = []
+    plain = form is _JSON_ONLY
     document["outputs"] = [
-        _encode_raw(specs[name], tensor, blobs) if form.is_binary(name) else encode_tensor(specs[name], tensor)
+        encode_tensor(specs[name], tensor)
+        if plain or not form.is_binary(name)
+        else _encode_raw(specs[name], tensor, blobs)
         for name, tensor in response.outputs.items()
     ]
     text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -124,7 +128,7 @@ class _Raw:
 def _decode_inputs(inputs: Any, model: Model, raw: _Raw | None) -> dict[str, Tensor]:
     if not isinstance(inputs, list):
         raise _invalid("'inputs' must be a list of tensors")
-    specs = {spec.name: spec for spec in model.signature.inputs}
+    specs = model.signature.inputs_by_name
     tensors: dict[str, Tensor] = {}
     for item in inputs:
         if not isinstance(item, dict):
@@ -181,7 +185,7 @@ def _parameters(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decode_shape(shape: Any, name: str) -> list[int]:
-    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+    if not isinstance(shape, list) or not {int}.issuperset(map(type, shape)):
         raise _invalid(f"the shape of input {name!r} must be a list of sizes from 0 up")
     check_shape(shape, name)
     return shape
@@ -217,10 +221,11 @@ def _flag(parameters: dict[str, Any], name: str) -> bool | None:
 def encode_tensor(spec: TensorSpec, tensor: Tensor) -> dict[str, Any]:
     """A tensor as the protocol's JSON object; its numbers may be a numpy array, which orjson writes."""
     flat = tensor.ravel()
-    if spec.datatype is Datatype.BF16:
+    if spec.datatype is _BF16:
         flat = bfloat16.to_float32(flat)
     data = flat.tolist() if flat.dtype.kind in "OU" else flat
-    return {"name": spec.name, "datatype": spec.datatype, "shape": tensor.shape, "data": data}
+    # `_value_`, because orjson asks a member of an enumeration for its value by a call into Python.
+    return {"name": spec.name, "datatype": spec.datatype._value_, "shape": tensor.shape, "data": data}
 
 
 def _encode_raw(spec: TensorSpec, tensor: Tensor, blobs: list[bytes]) -> dict[str, Any]:

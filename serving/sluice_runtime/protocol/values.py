@@ -14,7 +14,10 @@ from sluice_runtime import bfloat16
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.signature import NUMPY_TYPES, Tensor
 
-_FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64, Datatype.BF16})
+# Names of this module's own, compared by identity: looking a member up in its enumeration, or hashing it, is a call.
+_BYTES, _BOOL, _BF16 = Datatype.BYTES, Datatype.BOOL, Datatype.BF16
+_FP32, _FP64, _FP16 = Datatype.FP32, Datatype.FP64, Datatype.FP16
+_SINGLE = np.dtype(np.float32)
 
 
 def to_array(data: list[Any], spec: TensorSpec) -> Tensor:
@@ -24,7 +27,7 @@ def to_array(data: list[Any], spec: TensorSpec) -> Tensor:
         RequestError: INVALID when a value would have to be bent.
     """
     try:
-        if spec.datatype is Datatype.BYTES:
+        if spec.datatype is _BYTES:
             return _to_strings(data, spec.name)
         return _to_numbers(data, spec)
     except (ValueError, OverflowError, FloatingPointError) as error:
@@ -34,29 +37,31 @@ def to_array(data: list[Any], spec: TensorSpec) -> Tensor:
 
 def _to_numbers(data: list[Any], spec: TensorSpec) -> Tensor:
     """Let numpy see what the values are before they become the wanted type: it would convert almost anything."""
-    dtype = NUMPY_TYPES[spec.datatype]
+    datatype = spec.datatype
     array: Tensor = np.array(data)
     kind = array.dtype.kind
     if array.size == 0:
-        return array.astype(dtype)
-    if spec.datatype in _FLOATS:
+        return array.astype(NUMPY_TYPES[datatype])
+    if datatype is _FP32 or datatype is _FP64 or datatype is _FP16 or datatype is _BF16:
         if kind == "O":
             array = _with_nulls(array)
         elif kind not in "fiu":
             raise ValueError("it must hold numbers")
-        return _to_floats(array, spec.datatype)
-    if spec.datatype is Datatype.BOOL:
+        return _to_floats(array, datatype)
+    if datatype is _BOOL:
         if kind != "b":
             raise ValueError("it must hold true and false")
         return array
-    return _to_integers(array, data, dtype)
+    return _to_integers(array, data, NUMPY_TYPES[datatype])
 
 
+@np.errstate(over="raise")
 def _to_floats(array: Tensor, datatype: Datatype) -> Tensor:
-    with np.errstate(over="raise"):
-        if datatype is Datatype.BF16:
-            return bfloat16.from_float32(array.astype(np.float32))
-        return array.astype(NUMPY_TYPES[datatype], copy=False)
+    if datatype is _FP32:
+        return array.astype(_SINGLE)
+    if datatype is _BF16:
+        return bfloat16.from_float32(array.astype(_SINGLE))
+    return array.astype(NUMPY_TYPES[datatype], copy=False)
 
 
 def _to_integers(array: Tensor, data: list[Any], dtype: np.dtype[Any]) -> Tensor:

@@ -90,6 +90,7 @@ class Router:
     members: dict[str, tuple[Address, ...]]
     http: aiohttp.ClientSession
     resolvers: tuple[Address, ...] = ()
+    grpc_members: dict[str, tuple[Address, ...]] = field(default_factory=dict)
     layout: Layout = field(init=False)
     process: asyncio.subprocess.Process | None = None
     _generation: int = 0
@@ -101,6 +102,8 @@ class Router:
             read_only_port=free_port(),
             config_dir=str(self.folder),
             members=lambda _, revision: self.members[revision],
+            # Pods that are only asked over HTTP stand for themselves, so that they count as members.
+            grpc_members=lambda _, revision: self.grpc_members.get(revision, self.members[revision]),
             resolvers=self.resolvers,
         )
 
@@ -193,9 +196,10 @@ class Bench:
         wanted: Traffic,
         members: Mapping[str, tuple[Upstream | Address, ...]],
         resolvers: tuple[Address, ...] = (),
+        grpc_members: Mapping[str, tuple[Address, ...]] | None = None,
     ) -> Router:
         addresses = {name: _addresses(found) for name, found in members.items()}
-        router = Router(self._folder, addresses, self.http, resolvers)
+        router = Router(self._folder, addresses, self.http, resolvers, dict(grpc_members or {}))
         router.write(wanted)
         await router.start()
         self._stack.push_async_callback(router.stop)

@@ -24,7 +24,7 @@ async def test_paths_outside_v2_are_404_in_the_protocols_shape(bench: Bench, pat
     router = await _serving(bench)
     async with bench.http.get(URL(router.url(path), encoded=True)) as response:
         assert response.status == 404
-        assert await response.json() == {"error": "only paths under /v2 are served here"}
+        assert await response.json() == {"error": "only gRPC and paths under /v2 are served here"}
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/", "/v2/models/m/infer", "/v2?x=1", "//v2//models"])

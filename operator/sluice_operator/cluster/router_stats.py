@@ -12,6 +12,12 @@ _VERSIONS = (
 _CLUSTER_STAT = re.compile(
     r"cluster\.(?P<revision>[0-9a-f]+)\.(?P<stat>membership_healthy|upstream_rq_completed|upstream_rq_5xx)"
 )
+_GRPC_STAT = re.compile(
+    r"cluster\.(?P<revision>[0-9a-f]+)-grpc\.(?P<stat>membership_healthy|upstream_rq_completed|grpc\.(2|4|13|14|15))"
+)
+"""Of gRPC's statuses those that REST answers with 5xx: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+To HTTP each of them is a 200; what Envoy answers itself has one of them too."""
+MEMBERS = "membership_healthy"
 REQUESTS = "upstream_rq_completed"
 ERRORS = "upstream_rq_5xx"
 """Envoy charges both once for each request, with the status that the caller got: attempts that were retried are
@@ -32,9 +38,7 @@ class RouterStats:
     def healthy(self, revisions: Iterable[str]) -> dict[str, int]:
         """Members in use, of the revisions that this router knows."""
         known = {revision: self.clusters.get(revision, {}) for revision in revisions}
-        return {
-            name: int(stats["membership_healthy"]) for name, stats in known.items() if "membership_healthy" in stats
-        }
+        return {name: int(stats[MEMBERS]) for name, stats in known.items() if MEMBERS in stats}
 
     def answers(self) -> dict[str, dict[str, float]]:
         """Requests and errors by revision. Envoy shows a status class only after the first such answer."""
@@ -58,8 +62,17 @@ def _version(lines: Mapping[str, str]) -> str | None:
 
 
 def _clusters(lines: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """A revision's numbers over both protocols: answers are added up, and a member has to be one for both."""
     clusters: dict[str, dict[str, float]] = {}
     for name, value in lines.items():
-        if match := _CLUSTER_STAT.fullmatch(name):
-            clusters.setdefault(match["revision"], {})[match["stat"]] = float(value)
+        if match := _CLUSTER_STAT.fullmatch(name) or _GRPC_STAT.fullmatch(name):
+            _join(clusters.setdefault(match["revision"], {}), match["stat"], float(value))
     return clusters
+
+
+def _join(stats: dict[str, float], name: str, value: float) -> None:
+    if name == MEMBERS:
+        stats[name] = min(stats.get(name, value), value)
+    else:
+        name = ERRORS if name.startswith("grpc.") else name
+        stats[name] = stats.get(name, 0.0) + value

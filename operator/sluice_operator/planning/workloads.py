@@ -18,6 +18,7 @@ from sluice_operator.planning.observed import RevisionRecord
 from sluice_operator.planning.pod_template import FETCH, RESTRICTED, RUNTIME, merge
 
 PORT = 8080
+GRPC_PORT = 8081
 CREDENTIALS_VOLUME = "credentials"
 CLAIM_VOLUME = "claim"
 PRE_STOP_SECONDS = 35
@@ -37,7 +38,9 @@ def manifests(owner: ModelDeployment, record: RevisionRecord) -> tuple[Manifest,
 
 def controller_revision(owner: ModelDeployment, record: RevisionRecord) -> Manifest:
     """The immutable record, from which the pods can be planned again when the spec has moved on."""
-    data = asdict(record) | {"runtime": record.runtime.to_json()}
+    # Without defaults: a field added later must not change what is immutable.
+    runtime = record.runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    data = asdict(record) | {"runtime": runtime}
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -56,7 +59,10 @@ def headless_service(owner: ModelDeployment, record: RevisionRecord) -> Manifest
         "spec": {
             "clusterIP": "None",
             "selector": names.labels(owner.name, "model", record.revision),
-            "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
+            "ports": [
+                {"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"},
+                {"name": "grpc", "port": GRPC_PORT, "targetPort": GRPC_PORT, "protocol": "TCP"},
+            ],
         },
     }
 
@@ -135,6 +141,7 @@ def _runtime_container(name: str, record: RevisionRecord) -> dict[str, Any]:
         "image": record.image,
         "command": ["python", "-m", "sluice_runtime"],
         "env": [{"name": CONFIG_ENV, "value": runtime_config(name, record).to_env_value()}],
+        # gRPC's port is not listed: the list only informs, and a longer one would restart the pods that exist.
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": accelerators.resources(record.runtime),
         "securityContext": RESTRICTED,

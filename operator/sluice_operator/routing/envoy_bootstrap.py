@@ -5,9 +5,10 @@ from sluice_operator.routing.envoy_listeners import ADMIN_CLUSTER, read_only_lis
 from sluice_operator.routing.envoy_proto import Json, address, from_file, loopback_cluster
 
 _KEPT_STATS = (
-    r"^cluster\.[0-9a-f]{10}\.(retry\.)?upstream_rq_(completed|total|[0-9]xx|retry|pending_overflow|rx_reset|active)$",
-    r"^cluster\.[0-9a-f]{10}\.(membership_(healthy|total)|update_(success|failure|empty)|upstream_cx_connect_fail)$",
-    r"^cluster\.[0-9a-f]{10}\.outlier_detection\.ejections_(active|enforced_total)$",
+    r"^cluster\.[0-9a-f]{10}(-grpc)?\.(retry\.)?upstream_rq_(completed|total|[0-9]xx|retry|pending_overflow|rx_reset|active)$",
+    r"^cluster\.[0-9a-f]{10}(-grpc)?\.(membership_(healthy|total)|update_(success|failure|empty)|upstream_cx_connect_fail)$",
+    r"^cluster\.[0-9a-f]{10}-grpc\.grpc\.[0-9]+$",
+    r"^cluster\.[0-9a-f]{10}(-grpc)?\.outlier_detection\.ejections_(active|enforced_total)$",
     r"^(cluster_manager\.cds|listener_manager\.lds|http\.endpoint\.rds\.endpoint)\.(version_text|update_rejected)$",
     r"^http\.endpoint\.downstream_(rq_(total|active|[0-9]xx)|cx_(total|active))$",
     r"^server\.(live|state|uptime|memory_allocated|memory_heap_size)$",

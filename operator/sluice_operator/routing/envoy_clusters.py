@@ -1,7 +1,7 @@
 """Envoy's view of a revision's pods (cds.yaml): how they are found, chosen, given up and tried again."""
 
 from sluice_operator.routing.base import Traffic
-from sluice_operator.routing.envoy_layout import Layout
+from sluice_operator.routing.envoy_layout import Address, Layout
 from sluice_operator.routing.envoy_proto import Json, address, extension, load_assignment, typed
 
 RUNTIME_KEEP_ALIVE_SECONDS = 75
@@ -14,22 +14,28 @@ MANY = 65536
 Envoy's default of 3 concurrent retries would turn one dying pod into failed requests."""
 
 
+GRPC_SUFFIX = "-grpc"
+"""gRPC needs HTTP/2 on a port of its own, so a revision has a second cluster: `<revision>-grpc`."""
+
+
 def clusters(traffic: Traffic, layout: Layout) -> list[Json]:
-    """One cluster for each known revision, in a fixed order."""
-    return [cluster(revision, traffic, layout) for revision in sorted(set(traffic.revisions))]
+    """Two clusters for each known revision, in a fixed order: named by its hash, and with the suffix for gRPC."""
+    revisions = sorted(set(traffic.revisions))
+    http = [_cluster(name, layout.members(traffic, name), _http_1(), layout) for name in revisions]
+    grpc = [_cluster(name + GRPC_SUFFIX, layout.grpc_members(traffic, name), _http_2(), layout) for name in revisions]
+    return [*http, *grpc]
 
 
-def cluster(revision: str, traffic: Traffic, layout: Layout) -> Json:
-    """The cluster of one revision, named by its hash."""
+def _cluster(name: str, members: tuple[Address, ...], protocol: Json, layout: Layout) -> Json:
     return {
-        "name": revision,
+        "name": name,
         "cluster_type": _dns(layout),
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "load_assignment": load_assignment(revision, layout.members(traffic, revision)),
+        "load_assignment": load_assignment(name, members),
         "circuit_breakers": {"thresholds": [_unbounded()]},
         "outlier_detection": _eject_unreachable(),
-        "typed_extension_protocol_options": {_HTTP_OPTIONS: _http_1()},
+        "typed_extension_protocol_options": {_HTTP_OPTIONS: protocol},
     }
 
 
@@ -98,8 +104,16 @@ def _eject_unreachable() -> Json:
 
 
 def _http_1() -> Json:
+    return _speaks({"http_protocol_options": {}})
+
+
+def _http_2() -> Json:
+    return _speaks({"http2_protocol_options": {}})
+
+
+def _speaks(protocol: Json) -> Json:
     return typed(
         f"type.googleapis.com/{_HTTP_OPTIONS}",
         common_http_protocol_options={"idle_timeout": f"{UPSTREAM_IDLE_SECONDS}s"},
-        explicit_http_config={"http_protocol_options": {}},
+        explicit_http_config=protocol,
     )

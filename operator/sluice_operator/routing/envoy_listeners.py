@@ -13,7 +13,7 @@ STREAM_BUFFER_BYTES = 1 << 20
 
 def endpoint_listener(layout: Layout) -> Json:
     """HTTP/1.1 and HTTP/2 without TLS, the split by rds.yaml."""
-    manager = _connection_manager("endpoint") | {
+    manager = _connection_manager("endpoint", _grpc_stats()) | {
         "rds": {"route_config_name": ROUTES, "config_source": from_file(layout.config_dir, "rds.yaml")},
         "common_http_protocol_options": {"idle_timeout": "3600s"},
         "request_headers_timeout": "30s",
@@ -51,7 +51,12 @@ def _listener(name: str, port: int, manager: Json) -> Json:
     }
 
 
-def _connection_manager(name: str) -> Json:
+def _grpc_stats() -> Json:
+    """Counts gRPC answers by status for each cluster: every one of them is a 200 to HTTP."""
+    return extension("envoy.filters.http.grpc_stats", "filters.http.grpc_stats.v3.FilterConfig")
+
+
+def _connection_manager(name: str, *filters: Json) -> Json:
     """What both doors share: paths in one spelling, no word about Envoy, and no caller that steers its retries.
 
     Nobody counts as internal, so `x-envoy-*` request headers are removed from every request.
@@ -67,7 +72,7 @@ def _connection_manager(name: str) -> Json:
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "server_header_transformation": "PASS_THROUGH",
-        "http_filters": [router],
+        "http_filters": [*filters, router],
     }
 
 

@@ -1,28 +1,37 @@
 """The split itself (rds.yaml): which revision answers a request, and what is said when none can."""
 
 from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.envoy_clusters import GRPC_SUFFIX
 from sluice_operator.routing.envoy_proto import Json, extension
 
 ROUTES = "endpoint"
 REVISION_HEADER = "x-sluice-revision"
 RETRY_AFTER_SECONDS = 5
 
+_V2: Json = {"path_separated_prefix": "/v2"}
+_GRPC: Json = {
+    "safe_regex": {"regex": r"/(inference\.GRPCInferenceService|grpc\.(health|reflection)\.[A-Za-z0-9.]+)/[A-Za-z]+"},
+    "grpc": {},
+}
+"""The protocol's gRPC service, and health and reflection, with which tools find their way."""
+
 
 def route_configuration(traffic: Traffic) -> Json:
-    """`/v2` goes to the revisions by weight, drawn anew for every request; nothing else exists."""
-    v2 = _split(traffic) if traffic.weights else _nothing_ready(traffic)
+    """`/v2` and gRPC go to the revisions by weight, drawn anew for every request; nothing else exists."""
+    doors = ((_V2, ""), (_GRPC, GRPC_SUFFIX))
+    served = [_split(traffic, *door) if traffic.weights else _nothing_ready(traffic, door[0]) for door in doors]
     return {
         "name": ROUTES,
         # Refusing a route whose cluster is not yet there would leave it refused: the file does not change again.
         "validate_clusters": False,
-        "virtual_hosts": [{"name": traffic.name, "domains": ["*"], "routes": [v2, _unknown_path()]}],
+        "virtual_hosts": [{"name": traffic.name, "domains": ["*"], "routes": [*served, _unknown_path()]}],
     }
 
 
-def _split(traffic: Traffic) -> Json:
-    weighted = [_weighted(revision, weight) for revision, weight in sorted(traffic.weights.items()) if weight]
+def _split(traffic: Traffic, match: Json, suffix: str) -> Json:
+    weighted = [_weighted(revision, suffix, weight) for revision, weight in sorted(traffic.weights.items()) if weight]
     return {
-        "match": {"path_separated_prefix": "/v2"},
+        "match": match,
         "route": {
             "weighted_clusters": {"clusters": weighted},
             # The runtime owns the deadline. A stream on which nothing moves ends by the listener's idle time.
@@ -32,8 +41,9 @@ def _split(traffic: Traffic) -> Json:
     }
 
 
-def _weighted(revision: str, weight: int) -> Json:
-    return {"name": revision, "weight": weight, "response_headers_to_add": [_header(REVISION_HEADER, revision)]}
+def _weighted(revision: str, suffix: str, weight: int) -> Json:
+    named = [_header(REVISION_HEADER, revision)]
+    return {"name": revision + suffix, "weight": weight, "response_headers_to_add": named}
 
 
 def _retry_unsent() -> Json:
@@ -55,16 +65,16 @@ def _retry_unsent() -> Json:
     }
 
 
-def _nothing_ready(traffic: Traffic) -> Json:
+def _nothing_ready(traffic: Traffic, match: Json) -> Json:
     return {
-        "match": {"path_separated_prefix": "/v2"},
+        "match": match,
         "direct_response": _says(503, f"no version of {traffic.name} is ready"),
         "response_headers_to_add": [_header("retry-after", str(RETRY_AFTER_SECONDS))],
     }
 
 
 def _unknown_path() -> Json:
-    return {"match": {"prefix": "/"}, "direct_response": _says(404, "only paths under /v2 are served here")}
+    return {"match": {"prefix": "/"}, "direct_response": _says(404, "only gRPC and paths under /v2 are served here")}
 
 
 def _says(status: int, text: str) -> Json:

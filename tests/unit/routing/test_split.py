@@ -27,25 +27,26 @@ def _resources(traffic: Traffic, file: str) -> list[dict[str, Any]]:
     return resources
 
 
-def _weighted(traffic: Traffic) -> list[dict[str, Any]]:
+def _weighted(traffic: Traffic) -> list[list[dict[str, Any]]]:
+    """The weighted clusters of the two doors, HTTP and gRPC."""
     (routes,) = _resources(traffic, "rds.yaml")
-    v2 = routes["virtual_hosts"][0]["routes"][0]
-    weighted: list[dict[str, Any]] = v2.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
-    return weighted
+    doors = routes["virtual_hosts"][0]["routes"][:2]
+    return [door.get("route", {}).get("weighted_clusters", {}).get("clusters", []) for door in doors]
 
 
 @given(traffics())
-def test_rendered_weights_are_the_wanted_ones_and_sum_to_100(traffic: Traffic) -> None:
-    rendered = {cluster["name"]: cluster["weight"] for cluster in _weighted(traffic)}
-    assert rendered == {revision: weight for revision, weight in traffic.weights.items() if weight}
-    assert sum(rendered.values()) == (100 if traffic.weights else 0)
+def test_rendered_weights_are_the_wanted_ones_and_sum_to_100_for_both_protocols(traffic: Traffic) -> None:
+    for suffix, weighted in zip(("", "-grpc"), _weighted(traffic), strict=True):
+        rendered = {cluster["name"]: cluster["weight"] for cluster in weighted}
+        assert rendered == {revision + suffix: weight for revision, weight in traffic.weights.items() if weight}
+        assert sum(rendered.values()) == (100 if traffic.weights else 0)
 
 
 @given(traffics())
 def test_every_known_revision_has_a_cluster_and_every_weighted_one_is_known(traffic: Traffic) -> None:
     clusters = {cluster["name"] for cluster in _resources(traffic, "cds.yaml")}
-    assert clusters == set(traffic.revisions)
-    assert {cluster["name"] for cluster in _weighted(traffic)} <= clusters
+    assert clusters == {revision + suffix for revision in traffic.revisions for suffix in ("", "-grpc")}
+    assert {cluster["name"] for door in _weighted(traffic) for cluster in door} <= clusters
 
 
 @given(traffics(), traffics())

@@ -74,11 +74,6 @@ def from_table(lines: Sequence[Sequence[str]], inputs: Sequence[TensorSpec]) -> 
     return {"inputs": [_tensor(inputs[0], [_parsed(row, inputs[0]) for row in rows])]}
 
 
-def example_request(inputs: Sequence[TensorSpec]) -> Request:
-    """A request with one made-up row, to show what one looks like."""
-    return {"inputs": [_tensor(spec, _filled(_EXAMPLES.get(spec.datatype, 0), spec.shape)) for spec in inputs]}
-
-
 def read_answer(response: dict[str, Any]) -> dict[str, Any]:
     """Outputs of an answer by name, nested by their shapes."""
     return {
@@ -133,10 +128,6 @@ def _form(values: Any) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
-def _filled(value: Any, shape: Sequence[int]) -> Any:
-    return np.full([max(size, 1) if size else 0 for size in shape], value, dtype=object).tolist()
-
-
 def _has(name: str, inputs: Sequence[TensorSpec]) -> bool:
     return any(spec.name == name for spec in inputs)
 
@@ -173,13 +164,3 @@ def _reader(datatype: Datatype) -> Callable[[str], Any]:
     if datatype is Datatype.BOOL:
         return lambda cell: {"true": True, "1": True, "false": False, "0": False}[cell.lower()]
     return float if datatype.startswith(("FP", "BF")) else int
-
-
-_EXAMPLES: dict[Datatype, Any] = {
-    Datatype.BOOL: True,
-    Datatype.BYTES: "text",
-    Datatype.FP16: 0.5,
-    Datatype.FP32: 0.5,
-    Datatype.FP64: 0.5,
-}
-"""One value of a datatype; 0, which most often is a valid index, for the rest."""

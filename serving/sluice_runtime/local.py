@@ -6,7 +6,6 @@ serves here serves in the cluster.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shlex
@@ -15,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import orjson
 from pydantic import ValidationError
 
 from sluice.config import RuntimeConfig
@@ -22,7 +22,6 @@ from sluice.failures import PackageError
 from sluice.local import LocalRun
 from sluice.manifest import explain
 from sluice.package import Package, open_package
-from sluice.requests import example_request
 from sluice_runtime.__main__ import serve
 from sluice_runtime.logs import setup_logging
 from sluice_runtime.store import fetch_package
@@ -77,12 +76,19 @@ def prepare(run: LocalRun, scratch: Path) -> tuple[RuntimeConfig, Package]:
 
 def announcement(run: LocalRun, config: RuntimeConfig, package: Package) -> str:
     """Where the model answers, and a command that asks it."""
+    # Only `serve` knows what must be set before the libraries behind these are imported.
+    from sluice_runtime.protocol.openapi import example_request  # noqa: PLC0415
+    from sluice_runtime.signature import Signature  # noqa: PLC0415
+
     host = "127.0.0.1" if run.host in ("0.0.0.0", "::") else run.host
     url = f"http://{host}:{config.port}/v2/models/{config.name}"
-    body = json.dumps(example_request(package.manifest.inputs))
+    manifest = package.manifest
+    example = example_request(Signature(manifest.inputs, manifest.outputs, batchable=False))
+    body = orjson.dumps(example, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     return (
         f"serving {config.name} {package.manifest.version}, {package.digest}\n"
         f"  HTTP  {url}\n"
+        f"  gRPC  {host}:{config.grpc_port}\n"
         f"try it:\n"
         f"  curl {url}/infer -d {shlex.quote(body)}\n"
         f"Ctrl-C stops."

@@ -61,16 +61,14 @@ class Runtime:
     async def _load(self) -> None:
         started = time.perf_counter()
         try:
-            loaded = await asyncio.to_thread(load, self.config)
+            self._serve(await asyncio.to_thread(load, self.config))
+            self.metrics.loaded(time.perf_counter() - started)
+            self.on_ready()
         except PackageError as error:
             self._fail(error)
         except Exception as error:
             log.exception("the model could not be loaded")
             self._fail(PackageError(Reason.INTERNAL, repr(error)))
-        else:
-            self._serve(loaded)
-            self.metrics.loaded(time.perf_counter() - started)
-            self.on_ready()
 
     def _serve(self, loaded: Loaded) -> None:
         limits = self.config.limits

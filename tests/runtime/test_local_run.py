@@ -45,11 +45,14 @@ def sluice(*words: object, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def free_ports() -> list[str]:
+    return ["--port", str(free_port()), "--grpc-port", str(free_port())]
+
+
 @contextlib.contextmanager
 def running(source: object, home: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A `sluice run` that has announced itself, and the lines it announced."""
-    ports = ["--port", str(free_port()), "--grpc-port", str(free_port())]
-    command = [sys.executable, "-m", "sluice", "run", str(source), *ports]
+    command = [sys.executable, "-m", "sluice", "run", str(source), *free_ports()]
     with open(home / "stderr", "w+") as errors:
         process = subprocess.Popen(
             command, env=environment(home), stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
@@ -124,7 +127,7 @@ def test_a_package_answers_without_being_served_before(package: Path, tmp_path: 
     ],
 )
 def test_a_fault_is_one_line_that_says_what_is_wrong(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    done = sluice(*words, home=tmp_path)
+    done = sluice(*words, *(free_ports() if words[0] == "run" else ()), home=tmp_path)
     assert done.returncode == 1
     assert told in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
@@ -132,7 +135,7 @@ def test_a_fault_is_one_line_that_says_what_is_wrong(words: tuple[str, ...], tol
 
 
 def test_a_model_that_cannot_be_served_says_why(package: Path, tmp_path: Path) -> None:
-    done = sluice("run", package, "--provider", "CUDAExecutionProvider", "--port", free_port(), home=tmp_path)
+    done = sluice("run", package, "--provider", "CUDAExecutionProvider", *free_ports(), home=tmp_path)
     assert done.returncode == 1
     assert "AcceleratorUnavailable" in done.stderr
 
@@ -140,6 +143,6 @@ def test_a_model_that_cannot_be_served_says_why(package: Path, tmp_path: Path) -
 def test_a_port_in_use_is_named(package: Path, tmp_path: Path) -> None:
     with running(package, tmp_path) as (_, said):
         port = next(line for line in said if "HTTP" in line).split(":")[2].split("/")[0]
-        done = sluice("run", package, "--port", port, home=tmp_path)
+        done = sluice("run", package, "--port", port, "--grpc-port", free_port(), home=tmp_path)
     assert done.returncode == 1
     assert f"port {port}" in done.stderr

@@ -16,6 +16,7 @@ from sluice.manifest import Datatype, TensorSpec
 from sluice_runtime.examples import example
 from sluice_runtime.plane import Model
 from sluice_runtime.protocol.codec import encode_tensor
+from sluice_runtime.signature import Signature
 
 PAGE = Path(__file__).with_name("docs.html")
 
@@ -74,7 +75,7 @@ def _infer(model: Model, versioned: bool = False) -> Json:
         "summary": f"Predict with version {model.version}" if versioned else "Predict",
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _request(model), "example": _example(model)}},
+            "content": {"application/json": {"schema": _request(model), "example": example_request(model.signature)}},
         },
         "responses": {
             "200": {"description": "The prediction.", "content": {"application/json": {"schema": _response(model)}}},
@@ -150,7 +151,7 @@ def _value(spec: TensorSpec) -> Json:
     return {"type": [*alone, "array"]}
 
 
-def _example(model: Model) -> Json:
+def example_request(signature: Signature) -> Json:
     """One row of made-up values that the signature accepts."""
-    values = example(model.signature, rows=1)
-    return {"inputs": [encode_tensor(spec, values[spec.name]) for spec in model.signature.inputs]}
+    values = example(signature, rows=1)
+    return {"inputs": [encode_tensor(spec, values[spec.name]) for spec in signature.inputs]}

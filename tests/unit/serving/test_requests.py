@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice.manifest import Datatype, TensorSpec
-from sluice.requests import example_request, read_answer, read_request
+from sluice.requests import read_answer, read_request
 
 
 def spec(name: str, datatype: Datatype, *shape: int) -> TensorSpec:
@@ -112,15 +112,6 @@ def test_what_does_not_fit_is_told_in_the_models_terms(text: str, inputs: list[T
 def test_a_wrong_table_is_told_by_its_input(text: str, inputs: list[TensorSpec], words: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text)
     assert words in refusal(tmp_path / "t.csv", inputs)
-
-
-def test_the_example_has_one_row_of_every_input() -> None:
-    assert [(tensor["shape"], tensor["data"]) for tensor in example_request(PERSON)["inputs"]] == [
-        ([1, 1], [0]),
-        ([1, 1], ["text"]),
-        ([1], [True]),
-    ]
-    assert example_request([spec("x", Datatype.FP64)])["inputs"][0]["shape"] == []
 
 
 def test_an_answer_is_nested_by_its_shapes() -> None:

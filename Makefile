@@ -33,7 +33,7 @@ demo: $(READY) ## the main job on a real cluster: canary, rollback, refusal, ope
 
 test: $(READY) cluster images ## unit, runtime, router, control plane, chart, architecture and e2e tests
 	@mkdir -p build
-	@$(PYTHON) -m pytest -q -p no:cacheprovider --junitxml=build/test.xml
+	@$(PYTHON) -m pytest -q -p no:cacheprovider --ignore=tests/integrations --junitxml=build/test.xml
 
 check: $(READY) ## ruff, mypy, import contracts, generated files fresh
 	@$(PYTHON) -m ruff check $(SOURCES)
@@ -42,7 +42,7 @@ check: $(READY) ## ruff, mypy, import contracts, generated files fresh
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m sluice_operator.api.crd --check
 
-test-integrations: $(READY) ## heavy outside parts
+test-integrations: $(READY) ## heavy outside parts, each in its own cached environment: PyTorch, Keras, boosted trees, ...
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/integrations
 
 bench: $(READY) cluster images ## measure the operator; tables and build/bench/*.json

@@ -24,7 +24,7 @@ from sluice_operator.cluster.cache import Cache
 from sluice_operator.cluster.client import Client, Json, load_configuration
 from sluice_operator.cluster.cluster import Cluster
 from sluice_operator.cluster.errors import ClusterError
-from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, Kind
+from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
 from sluice_operator.cluster.traffic import TrafficObserver
 from sluice_operator.planning.planner import Images
 from sluice_operator.reconcile import Reconciler
@@ -121,7 +121,12 @@ class Operator:
             audit.cancel()
 
     async def _probe(self) -> None:
-        await self._client.probe_forever(self._queue.retry_failed)
+        def back() -> None:
+            self._queue.retry_failed()
+            for kind in WATCHED:
+                self._audit.ask(kind)
+
+        await self._client.probe_forever(back)
 
     async def _watch(self, configuration: Configuration, stop: asyncio.Event) -> None:
         await self._wait_for_definition(stop)

@@ -10,7 +10,7 @@ from sluice_operator.api.resource import KIND, ModelDeployment
 from sluice_operator.cluster import compare, observe
 from sluice_operator.cluster.cache import Cache, Key, version
 from sluice_operator.cluster.client import Client, Json
-from sluice_operator.cluster.errors import Conflict, Gone, Refused
+from sluice_operator.cluster.errors import Conflict, Gone, Refused, Unavailable
 from sluice_operator.cluster.kinds import CHILDREN, DEPLOYMENT, POD, Kind, kind_of
 from sluice_operator.planning.plan import Plan
 
@@ -51,11 +51,20 @@ class Applier:
             return
         await self._refuse_foreign(resource, kind, name)
         log.info("applying %s %s", kind.kind, name)
-        answer = await self._client.apply(kind, resource.namespace, name, hashed)
+        answer = await self._write(kind, resource.namespace, name, hashed)
         self._cache.put(kind, answer)
         # Even where the server keeps it in another form: asking again would ask for ever.
         if self._holds(kind, answer):
             self._cache.note(kind, resource.namespace, name, _hash(hashed))
+
+    async def _write(self, kind: Kind, namespace: str, name: str, hashed: Json) -> Json:
+        """Apply. What fails inside the server for this object (a webhook, no address left) is told like a refusal."""
+        try:
+            return await self._client.apply(kind, namespace, name, hashed)
+        except Unavailable as error:
+            if not error.internal:
+                raise
+            raise Refused(kind.kind, name, str(error)) from error
 
     def _is_applied(self, kind: Kind, namespace: str, name: str, hashed: Json) -> bool:
         """Whether the live object is as wanted; compared once for each of its versions."""

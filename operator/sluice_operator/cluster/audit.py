@@ -13,15 +13,16 @@ from contextlib import suppress
 
 from sluice_operator import metrics
 from sluice_operator.api.names import MANAGED_BY
-from sluice_operator.cluster.cache import Cache, Key, version
-from sluice_operator.cluster.client import METADATA_ONLY, Client, Json
+from sluice_operator.cluster.cache import Cache, Key
+from sluice_operator.cluster.client import Client, Listing
 from sluice_operator.cluster.errors import ClusterError
 from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 300.0
-SYNC_POLL_SECONDS = 0.2
+SYNC_POLL_SECONDS = 0.1
+SYNC_POLLS = 30
 LATE_SECONDS = 30.0
 """A watch that has not shown within this time what a listing showed has stopped."""
 
@@ -66,21 +67,25 @@ class Audit:
                 await self._check(kind)
 
     async def _sync(self) -> None:
-        waiting = list(WATCHED)
-        while waiting:
-            waiting = [kind for kind in waiting if not await self._complete(kind)]
-            if waiting:
-                await asyncio.sleep(SYNC_POLL_SECONDS)
+        for kind in WATCHED:
+            while not await self._arrived(kind):
+                log.debug("%s have not all arrived yet", kind.plural)
         log.info("the cache is complete: %d ModelDeployments", len(self._cache.keys()))
         self.synced.set()
 
-    async def _complete(self, kind: Kind) -> bool:
-        """Whether everything of this kind has arrived. Nothing is dropped yet: the watch may be behind or ahead."""
+    async def _arrived(self, kind: Kind) -> bool:
+        """Whether everything of this kind arrives soon. What goes meanwhile never will: then it is listed again."""
         try:
-            return not [obj for listed, _ in await self._list(kind) for obj in listed if self._behind(kind, obj)]
+            listings = await self._list(kind)
         except ClusterError as error:
             log.debug("cannot list %s: %s", kind.plural, error)
+            await asyncio.sleep(SYNC_POLL_SECONDS)
             return False
+        for _ in range(SYNC_POLLS):
+            if not self._missing(kind, listings):
+                return True
+            await asyncio.sleep(SYNC_POLL_SECONDS)
+        return False
 
     async def _check(self, kind: Kind) -> None:
         try:
@@ -88,35 +93,32 @@ class Audit:
         except ClusterError as error:
             log.debug("cannot audit %s: %s", kind.plural, error)
             return
-        for namespace, (listed, at) in zip(self._namespaces, listings, strict=True):
-            self._drop_ghosts(kind, namespace, listed, at)
-        behind = [obj for listed, _ in listings for obj in listed if self._behind(kind, obj)]
+        for namespace, listing in zip(self._namespaces, listings, strict=True):
+            self._drop_ghosts(kind, namespace, listing)
         # Being behind is normal for a moment. What was listed now must have arrived a while later.
-        self._loop.call_later(LATE_SECONDS, self._judge, kind, behind)
+        self._loop.call_later(LATE_SECONDS, self._judge, kind, listings)
 
-    def _judge(self, kind: Kind, listed: list[Json]) -> None:
-        missing = [obj["metadata"]["name"] for obj in listed if self._behind(kind, obj)]
-        if missing:
+    def _judge(self, kind: Kind, listings: list[Listing]) -> None:
+        if missing := self._missing(kind, listings):
             log.error("the watch of %s has stopped: it never showed %s", kind.plural, ", ".join(missing[:5]))
             self.late.add(kind)
         else:
             self.late.discard(kind)
 
-    def _drop_ghosts(self, kind: Kind, namespace: str | None, listed: list[Json], at: int) -> None:
-        names = {(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in listed}
-        for obj in self._cache.all(kind):
-            metadata = obj["metadata"]
-            in_scope = namespace in (None, metadata["namespace"])
-            if in_scope and (metadata["namespace"], metadata["name"]) not in names and version(obj) <= at:
-                log.info("%s %s went while the watch was away", kind.kind, metadata["name"])
-                metrics.GHOSTS.labels(kind.kind).inc()
-                for key in self._cache.drop(kind, obj):
-                    self._changed(key)
+    def _drop_ghosts(self, kind: Kind, namespace: str | None, listing: Listing) -> None:
+        held = self._cache.versions(kind)
+        known = {place for place, seen in held.items() if seen <= listing.at and namespace in (None, place[0])}
+        for place in known - set(listing.versions):
+            log.info("%s %s/%s went while the watch was away", kind.kind, *place)
+            metrics.GHOSTS.labels(kind.kind).inc()
+            for key in self._cache.drop_at(kind, *place, held[place]):
+                self._changed(key)
 
-    def _behind(self, kind: Kind, listed: Json) -> bool:
-        metadata = listed["metadata"]
-        return not self._cache.knows(kind, metadata["namespace"], metadata["name"], version(listed))
+    def _missing(self, kind: Kind, listings: list[Listing]) -> list[str]:
+        """Names that the cache has not seen at the listed version."""
+        seen = ((place, at) for listing in listings for place, at in listing.versions.items())
+        return [place[1] for place, at in seen if not self._cache.knows(kind, *place, at)]
 
-    async def _list(self, kind: Kind) -> list[tuple[list[Json], int]]:
+    async def _list(self, kind: Kind) -> list[Listing]:
         params = {"labelSelector": text} if (text := selector(kind)) else {}
-        return [await self._client.list_all(kind, ns, params, METADATA_ONLY) for ns in self._namespaces]
+        return [await self._client.list_versions(kind, ns, params) for ns in self._namespaces]

@@ -7,7 +7,8 @@ rename every field of the manifests that planning writes.
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -28,7 +29,7 @@ Json = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-PAGE = 500
+PAGE = 100
 """Objects a listing asks for at once: bounds the memory of one answer."""
 
 REQUEST_SECONDS = 30.0
@@ -52,6 +53,14 @@ async def load_configuration(kubeconfig: str | None) -> Configuration:
     return configuration
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Resource versions by namespace and name, and the version `at` which the listing is true."""
+
+    versions: Mapping[tuple[str, str], int]
+    at: int
+
+
 class Client:
     """Requests to the API server. Every failure is one of the errors in `cluster.errors`."""
 
@@ -69,18 +78,29 @@ class Client:
         """Read one object; raises Gone."""
         return await self._request("GET", kind, namespace, name)
 
-    async def list_all(
-        self, kind: Kind, namespace: str | None, params: Mapping[str, str], accept: str = "application/json"
-    ) -> tuple[list[Json], int]:
-        """All objects that match the selectors in `params`, and the resource version the listing is true at."""
-        items: list[Json] = []
+    async def list_all(self, kind: Kind, namespace: str | None, params: Mapping[str, str]) -> list[Json]:
+        """All objects that match the selectors in `params`."""
+        return [obj async for page, _ in self._pages(kind, namespace, params, "application/json") for obj in page]
+
+    async def list_versions(self, kind: Kind, namespace: str | None, params: Mapping[str, str]) -> Listing:
+        """Which objects there are at which version, page by page, so that a large cluster is never held at once."""
+        versions: dict[tuple[str, str], int] = {}
+        at = 0
+        async for page, at in self._pages(kind, namespace, params, METADATA_ONLY):  # noqa: B007 - read below
+            for metadata in (obj["metadata"] for obj in page):
+                versions[metadata["namespace"], metadata["name"]] = int(metadata["resourceVersion"])
+        return Listing(versions, at)
+
+    async def _pages(
+        self, kind: Kind, namespace: str | None, params: Mapping[str, str], accept: str
+    ) -> AsyncIterator[tuple[list[Json], int]]:
         query = {**params, "limit": str(PAGE)}
         while True:
             page = await self._request("GET", kind, namespace, params=query, accept=accept)
-            items += page.get("items") or []
+            yield page.get("items") or [], int(page["metadata"]["resourceVersion"])
             token = page["metadata"].get("continue")
             if not token:
-                return items, int(page["metadata"]["resourceVersion"])
+                return
             query["continue"] = token
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
@@ -200,7 +220,7 @@ class Client:
         malformed = status == 500 and message.startswith(_MALFORMED)
         if status in _OVERLOADED and not malformed:
             # No word on the server as a whole: one failing webhook answers 500 for one kind of object.
-            return Unavailable(f"{kind} {name}: {message}")
+            return Unavailable(f"{kind} {name}: {message}", internal=answer.get("reason") == "InternalError")
         self.circuit.succeeded()
         if status == 409:
             return Conflict(f"{kind} {name}: {message}")

@@ -14,7 +14,11 @@ class ClusterError(Exception):
 
 
 class Unavailable(ClusterError):  # noqa: N818
-    """The API server cannot now."""
+    """The API server cannot now. `internal`: one request failed inside it, as where a webhook does not answer."""
+
+    def __init__(self, message: str, internal: bool = False) -> None:
+        super().__init__(message)
+        self.internal = internal
 
 
 class Unreachable(Unavailable):

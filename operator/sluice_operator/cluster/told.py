@@ -38,7 +38,7 @@ class Told:
         if asked is not None and now - asked < AGAIN:
             return message
         selector = f"involvedObject.uid={uid},type=Warning"
-        events, _ = await self._client.list_all(EVENT, obj["metadata"]["namespace"], {"fieldSelector": selector})
+        events = await self._client.list_all(EVENT, obj["metadata"]["namespace"], {"fieldSelector": selector})
         telling = [event for event in events if event.get("reason") in TELLING]
         latest = max(telling, key=_last_seen, default={})
         self._answers[uid] = (now, str(latest.get("message", "")))

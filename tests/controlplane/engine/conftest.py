@@ -60,7 +60,7 @@ class Workbench:
         """Fill the cache, as the watches would."""
         for kind in WATCHED:
             params = {"labelSelector": text} if (text := selector(kind)) else {}
-            for obj in (await self.client.list_all(kind, self.kube.namespace, params))[0]:
+            for obj in await self.client.list_all(kind, self.kube.namespace, params):
                 self.cache.put(kind, obj)
 
     def create(self, name: str) -> None:

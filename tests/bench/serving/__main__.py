@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     contenders = [contender for contender in CONTENDERS if contender.name in names]
     plan = Plan(chosen.rounds, chosen.seconds, chosen.warm_up, tuple(chosen.connections), tuple(chosen.encodings))
     load.ensure_wrk()
-    results, starts, machine = Results(), [], cores.choose()
+    results, machine = Results(), cores.choose()
+    starts: list[Start] | None = None
     loads = [os.getloadavg()]
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as scratch:
         for model in chosen.models:
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def conclude(
-    results: Results, starts: list[Start], names: list[str], chosen: argparse.Namespace, machine: dict[str, Any]
+    results: Results, starts: list[Start] | None, names: list[str], chosen: argparse.Namespace, machine: dict[str, Any]
 ) -> int:
     """Print and write everything; the exit code."""
     console = Console() if sys.stdout.isatty() else Console(width=140)
@@ -72,7 +73,7 @@ def conclude(
             {"where": where, "encoding": encoding, "contender": name, "reason": reason}
             for (where, encoding, name), reason in results.absent.items()
         ],
-        "starts": [asdict(start) for start in starts],
+        "starts": [asdict(start) for start in starts or ()],
         "session_run": [asdict(floor) for floor in results.floors],
         "samples": [asdict(sample) for sample in results.samples],
     }

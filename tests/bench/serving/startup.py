@@ -12,8 +12,10 @@ from pathlib import Path
 
 from bench.serving.contenders import SERVING, Ports, Sluice
 from bench.serving.cores import Cores
+from bench.serving.errors import BenchError
 from bench.serving.models import Case
 from bench.serving.processes import free_port, started
+from localcluster.progress import say
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,14 @@ class Start:
 
 
 def measure_starts(case: Case, count: int, cores: Cores, folder: Path) -> list[Start]:
-    """Start the runtime again and again; `count` starts after the first."""
+    """Start the runtime again and again; `count` starts after the first, or none if one of them failed."""
     # As the image's build does.
     compileall.compile_dir(SERVING, quiet=2)
-    return [_start(case, cores, folder / str(number)) for number in range(count + 1)][1:]
+    try:
+        return [_start(case, cores, folder / str(number)) for number in range(count + 1)][1:]
+    except BenchError as error:
+        say(f"starts FAILED: {error}")
+        return []
 
 
 def _start(case: Case, cores: Cores, folder: Path) -> Start:

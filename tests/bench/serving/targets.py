@@ -4,13 +4,12 @@ measured is broken.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.serving.messages import Encoding
 from bench.serving.samples import SESSION, Cell, Results
-from bench.serving.spread import Spread, per_round, ratio
+from bench.serving.spread import Spread, per_round, ratio, spread
 from bench.serving.startup import Start
 from support.report import Report
 
@@ -65,8 +64,11 @@ NOTES: dict[str, str] = {}
 """Why a target is not reached, by its key, from a profile: shown beside the claim while it is broken."""
 
 
-def judge(report: Report, results: Results, asked: Sequence[Cell], starts: Sequence[Start]) -> dict[str, str]:
-    """Put a claim into the report for every target in the cells that were asked for; the notes of the broken ones."""
+def judge(report: Report, results: Results, asked: Sequence[Cell], starts: Sequence[Start] | None) -> dict[str, str]:
+    """Put a claim into the report for every target in the cells that were asked for; the notes of the broken ones.
+
+    `starts` is None where starts were not asked for, and empty where they failed.
+    """
     notes = {}
     for target in TARGETS:
         if target.cell in asked:
@@ -79,12 +81,11 @@ def judge(report: Report, results: Results, asked: Sequence[Cell], starts: Seque
     return notes
 
 
-def _judge_process(report: Report, results: Results, asked: Sequence[Cell], starts: Sequence[Start]) -> None:
-    if starts:
-        walls = [start.wall for start in starts]
-        cpu = statistics.median(start.cpu for start in starts)
-        claim = f"start to ready, median of {len(walls)} (CPU {cpu:.2f} s)"
-        report.at_most(claim, START_SECONDS, statistics.median(walls), "s")
+def _judge_process(report: Report, results: Results, asked: Sequence[Cell], starts: Sequence[Start] | None) -> None:
+    if starts is not None:
+        walls, cpus = spread(start.wall for start in starts), spread(start.cpu for start in starts)
+        claim = f"start to ready, CPU {cpus} s, time{_range(walls)}"
+        report.at_most(claim, START_SECONDS, walls.median if walls else None, "s")
     if any(cell.model == "tabular" for cell in asked):
         held = [
             sample.rss_mib

@@ -11,7 +11,7 @@ from support.report import Claim, Report
 BLANK = Sample(JSON_16, SLUICE, 0, 1.0, 1.0, 1.0, 1.0, 100.0, 1.0, 1.0, 0.0)
 
 
-def claims(results: Results, asked: list[Cell], starts: tuple[Start, ...] = ()) -> list[Claim]:
+def claims(results: Results, asked: list[Cell], starts: tuple[Start, ...] | None = None) -> list[Claim]:
     report = Report("bench/never-written.json")
     judge(report, results, asked, starts)
     return report.claims
@@ -62,3 +62,8 @@ def test_the_largest_memory_and_the_median_start_count() -> None:
     found = {claim.claim.split(",")[0]: claim for claim in claims(results, [JSON_16], starts)}
     assert found["start to ready"].measured == 1.0
     assert found["RSS with the small model"].measured == 150.0
+
+
+def test_starts_that_failed_break_the_claim() -> None:
+    (found,) = claims(Results(), [], ())
+    assert (found.measured, found.holds) == (None, False)

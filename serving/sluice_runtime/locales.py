@@ -7,11 +7,12 @@ C.UTF-8 as well, which glibc's own package brings. So that one is offered under 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import functools
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -23,17 +24,22 @@ UNIVERSAL = "C.utf8"
 _ALL_CATEGORIES = 0x1FBF  # LC_ALL_MASK of glibc's <locale.h>
 
 
-@functools.cache
-def provide_default_locale() -> None:
-    """Make en_US.UTF-8 known to this process where the machine lacks it."""
+@contextlib.contextmanager
+def default_locale() -> Iterator[None]:
+    """Make en_US.UTF-8 known to this process while a graph is loaded, where the machine lacks it."""
     if known(DEFAULT_OF_ONNX):
-        return
-    if not (INSTALLED / UNIVERSAL).is_dir():
+        yield
+    elif not (INSTALLED / UNIVERSAL).is_dir():
         log.warning("this image has neither %s nor %s: text models may not load", DEFAULT_OF_ONNX, UNIVERSAL)
-        return
-    folder = Path(tempfile.mkdtemp(prefix="locales-"))
-    offer(INSTALLED, folder)
-    os.environ["LOCPATH"] = str(folder)
+        yield
+    else:
+        with tempfile.TemporaryDirectory(prefix="locales-") as folder:
+            offer(INSTALLED, Path(folder))
+            os.environ["LOCPATH"] = folder
+            try:
+                yield
+            finally:
+                del os.environ["LOCPATH"]
 
 
 def offer(installed: Path, folder: Path) -> None:

@@ -19,7 +19,7 @@ from sluice.package import Package
 from sluice_runtime.accelerators import load_libraries, session_on
 from sluice_runtime.examples import example
 from sluice_runtime.guard import Stoppable
-from sluice_runtime.locales import provide_default_locale
+from sluice_runtime.locales import default_locale
 from sluice_runtime.ortvalues import run_values
 from sluice_runtime.signature import Signature, Tensor, Tensors, agree, read_signature
 
@@ -72,10 +72,10 @@ def load_session(package: Package, threads: int, spinning: bool, providers: Sequ
     """
     options, available = _options(threads, spinning), ort.get_available_providers()
     load_libraries(available)
-    provide_default_locale()
     make = functools.partial(ort.InferenceSession, str(package.model_path), options, enable_fallback=0)
     try:
-        session = session_on(providers, lambda wanted: make(providers=wanted), available)
+        with default_locale():
+            session = session_on(providers, lambda wanted: make(providers=wanted), available)
     except PackageError:
         raise
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own

@@ -1,5 +1,6 @@
 """A text model loads on an image that has no language of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ def test_the_universal_locale_is_offered_under_the_missing_name(tmp_path: Path) 
     assert (tmp_path / "offered" / "C.utf8").is_dir()
 
 
-def test_after_it_was_provided_the_c_library_knows_it() -> None:
-    program = "from sluice_runtime.locales import *; provide_default_locale(); print(known(DEFAULT_OF_ONNX))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+def test_while_a_graph_is_loaded_the_c_library_knows_it_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    program = "from sluice_runtime.locales import *\nwith default_locale(): print(known(DEFAULT_OF_ONNX))"
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+    assert list(tmp_path.iterdir()) == []

@@ -37,7 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parse(arguments)
     names = [contender.name for contender in CONTENDERS if _wanted(contender.name, chosen.only)]
     contenders = [contender for contender in CONTENDERS if contender.name in names]
-    plan = Plan(chosen.rounds, chosen.seconds, chosen.warm_up, tuple(chosen.connections), tuple(chosen.encodings))
+    plan = Plan(
+        rounds=chosen.rounds,
+        seconds=chosen.seconds,
+        warm_up=chosen.warm_up,
+        repeats=chosen.repeats,
+        connections=tuple(chosen.connections),
+        encodings=tuple(chosen.encodings),
+    )
     load.ensure_wrk()
     results, machine = Results(), cores.choose()
     starts: list[Start] | None = None
@@ -78,7 +85,7 @@ def conclude(
         "samples": [asdict(sample) for sample in results.samples],
     }
     console.print(
-        f"Load average {machine['load_average']}; others used {foreign_share(results):.0%} of the server's core."
+        f"Load average {machine['load_average']}; others used {foreign_share(results):.0%} of a core (median)."
     )
     code = report.conclude(console)
     for claim, note in notes.items():
@@ -108,6 +115,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="interleaved rounds (5)")
     parser.add_argument("--seconds", type=float, help="of load for each measurement, whole ones (2)")
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds of load before a contender's first round")
+    parser.add_argument("--repeats", type=int, help="of a measurement that others on the machine disturb (2)")
     parser.add_argument("--connections", type=int, nargs="+", help="1 16 64")
     parser.add_argument("--models", nargs="+", choices=list(models.MODELS), default=list(models.MODELS))
     parser.add_argument("--encodings", nargs="+", type=Encoding, choices=list(Encoding), default=list(Encoding))
@@ -118,6 +126,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     quick = chosen.quick
     chosen.rounds = chosen.rounds or (2 if quick else 5)
     chosen.seconds = chosen.seconds or (1.0 if quick else 2.0)
+    chosen.repeats = (0 if quick else 2) if chosen.repeats is None else chosen.repeats
     chosen.connections = chosen.connections or ([1, 16] if quick else list(FULL))
     return chosen
 

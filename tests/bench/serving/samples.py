@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from bench.serving.messages import Encoding
 
+DISTURBED = 0.1
+"""Share of a core. Where others use more, numbers tell of them as much as of the contenders."""
+
 SESSION = "session.run"
 """The name under which the in-process session's own time stands beside the contenders."""
 
@@ -30,8 +33,8 @@ class Sample:
 
     `rate` in answers a second, `p50` and `p99` in ms, `cpu_us` microseconds of the server's CPU an answer, `rss_mib`
     after the load. Shares of a core, 0 to 1: `server_share` of its own that the server used, `load_share` of the other
-    that the load generator used, `foreign` of the server's that others used meanwhile. Where the load's share nears 1
-    and the server's does not, the load generator was the limit.
+    that the load generator used, `foreign` of the more disturbed of the two that others used meanwhile. Where the
+    load's share nears 1 and the server's does not, the load generator was the limit.
     """
 
     cell: Cell

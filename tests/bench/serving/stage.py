@@ -80,7 +80,7 @@ class Stage:
         with self.server.awake():
             before = self._clocks()
             seen = self._load(cell, seconds)
-            wall, server, generator, core = (now - then for now, then in zip(self._clocks(), before, strict=True))
+            wall, server, generator, *busy = (now - then for now, then in zip(self._clocks(), before, strict=True))
             rss = self.server.rss() / MIB
             self._calm_down()
         return Sample(
@@ -94,14 +94,15 @@ class Stage:
             rss_mib=rss,
             server_share=server / wall,
             load_share=generator / wall,
-            foreign=max(0.0, core - server) / wall,
+            foreign=max(0.0, busy[0] - server, busy[1] - generator) / wall,
         )
 
-    def _clocks(self) -> tuple[float, float, float, float]:
-        """Seconds: time, CPU of the server, CPU of the load generators that have ended, work of the server's core."""
+    def _clocks(self) -> tuple[float, float, float, float, float]:
+        """Seconds: time, CPU of the server, CPU of the load generators that have ended, work of both their cores."""
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        core = busy_seconds(self.generator.cores.server)
-        return time.monotonic(), self.server.cpu_seconds(), ended.ru_utime + ended.ru_stime, core
+        cores = self.generator.cores
+        used = ended.ru_utime + ended.ru_stime
+        return time.monotonic(), self.server.cpu_seconds(), used, busy_seconds(cores.server), busy_seconds(cores.load)
 
     def warm_up(self, cell: Cell, seconds: float) -> None:
         """A load that does not count."""

@@ -92,7 +92,7 @@ def floor_table(results: Results) -> Table:
 
 
 def foreign_share(results: Results) -> float:
-    """Median share of the server's core that others used during measurements."""
+    """Median over the measurements of what others used of the more disturbed core."""
     return statistics.median([sample.foreign for sample in results.samples] or [0.0])
 
 

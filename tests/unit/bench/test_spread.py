@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.serving.cores import busy_of
-from bench.serving.rounds import turn_order
+from bench.serving.messages import Encoding
+from bench.serving.rounds import calmest, turn_order
+from bench.serving.samples import Cell, Sample
 from bench.serving.spread import per_round, ratio, spread
 from bench.serving.stage import LONGEST_SECONDS, long_enough
 
@@ -62,3 +64,20 @@ def test_a_core_is_busy_for_all_but_idling_and_waiting() -> None:
 )
 def test_a_slow_server_is_asked_for_longer_within_a_bound(pace: float, connections: int, lasts: float) -> None:
     assert long_enough(2.0, pace, connections) == lasts
+
+
+@pytest.mark.parametrize(
+    ("shares", "repeats", "kept", "measured"),
+    [
+        ([0.0], 2, 0.0, 1),
+        ([0.5, 0.05], 2, 0.05, 2),
+        ([0.5, 0.3, 0.4], 2, 0.3, 3),
+        ([0.5], 0, 0.5, 1),
+    ],
+)
+def test_a_disturbed_measurement_is_repeated_and_the_calmest_counts(
+    shares: list[float], repeats: int, kept: float, measured: int
+) -> None:
+    cell, left = Cell("tabular", Encoding.JSON, 16), list(shares)
+    found = calmest(lambda: Sample(cell, "a", 0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, left.pop(0)), repeats)
+    assert (found.foreign, len(shares) - len(left)) == (kept, measured)

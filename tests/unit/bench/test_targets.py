@@ -67,3 +67,13 @@ def test_the_largest_memory_and_the_median_start_count() -> None:
 def test_starts_that_failed_break_the_claim() -> None:
     (found,) = claims(Results(), [], ())
     assert (found.measured, found.holds) == (None, False)
+
+
+def test_the_ratio_of_cpu_time_stands_beside_the_ratio_of_speed() -> None:
+    results = in_rounds(JSON_16, {SLUICE: [80.0], ECHO: [40.0]}, "cpu_us")
+    assert "by CPU 0.50" in claims(results, [JSON_16])[0].claim
+
+
+def test_a_disturbed_run_proves_nothing() -> None:
+    calm, disturbed = (claims(in_rounds(JSON_16, {SLUICE: [share]}, "foreign"), [])[-1] for share in (0.05, 0.4))
+    assert (calm.holds, disturbed.holds) == (True, False)

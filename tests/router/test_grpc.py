@@ -56,10 +56,10 @@ async def routed(bench: Bench, folder: Any, weights: dict[str, int]) -> AsyncIte
             yield router, channel
 
 
-def ask(channel: grpc.aio.Channel, value: float = 1.0) -> Any:
+def ask(channel: Any, value: float = 1.0) -> Any:
     request = pb.ModelInferRequest(model_name="shop", raw_input_contents=[np.float32(value).tobytes()])
     request.inputs.add(name="x", datatype="FP32", shape=[1])
-    call = channel.unary_unary(
+    call: Any = channel.unary_unary(
         f"/{SERVICE}/ModelInfer", lambda message: message.SerializeToString(), pb.ModelInferResponse.FromString
     )
     return call(request, timeout=30)
@@ -93,10 +93,11 @@ async def test_a_models_failures_are_counted_as_errors_of_its_revision(bench: Be
 
 
 async def test_health_and_reflection_pass(bench: Bench, tmp_path: Any) -> None:
+    channel: Any
     async with routed(bench, tmp_path, {V1: 100}) as (_, channel):
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
-        stream = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        stream: Any = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
         call = stream(iter([b"\x3a\x00"]))  # field 7, list_services: ""
         assert SERVICE.encode() in await call.read()
         call.cancel()
@@ -104,9 +105,11 @@ async def test_health_and_reflection_pass(bench: Bench, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("method", ["/other.Service/Method", "/inference.GRPCInferenceServiceX/ModelInfer"])
 async def test_other_services_are_unimplemented(method: str, bench: Bench, tmp_path: Any) -> None:
+    channel: Any
     async with routed(bench, tmp_path, {V1: 100}) as (_, channel):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary(method)(b"")
+            unary: Any = channel.unary_unary(method)
+            await unary(b"")
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

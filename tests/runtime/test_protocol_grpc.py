@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Client:
 
     def __init__(self, running: Running, **options: Any) -> None:
         settings = [("grpc.max_receive_message_length", -1), *options.items()]
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{running.config.grpc_port}", options=settings)
+        self.channel: Any = grpc.insecure_channel(f"127.0.0.1:{running.config.grpc_port}", options=settings)
 
     def call(self, method: str, request: Any, timeout: float = PATIENCE, **more: Any) -> Any:
         response = getattr(pb, method + "Response")
@@ -56,7 +57,7 @@ class Client:
     def refusal(self, call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
         with pytest.raises(grpc.RpcError) as caught:
             call()
-        return caught.value.code(), caught.value.details()
+        return caught.value.code(), caught.value.details() or ""
 
 
 def tensor(name: str, datatype: str, shape: list[int], values: list[Any] | None = None) -> Any:
@@ -188,8 +189,8 @@ def test_typed_integers_out_of_range_are_refused(values: list[int], to_echo: Cli
 
 def test_an_unknown_method_is_unimplemented_and_garbage_is_the_callers_fault(client: Client) -> None:
     for method, code in (("ModelFly", grpc.StatusCode.UNIMPLEMENTED), ("ModelInfer", INVALID), ("ModelReady", INVALID)):
-        unary = client.channel.unary_unary(f"/{SERVICE}/{method}")
-        assert client.refusal(lambda call=unary: call(b"\xff\xff\xff", timeout=PATIENCE))[0] is code
+        unary: Any = client.channel.unary_unary(f"/{SERVICE}/{method}")
+        assert client.refusal(partial(unary, b"\xff\xff\xff", timeout=PATIENCE))[0] is code
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
@@ -245,9 +246,9 @@ def slow(tmp_path: Path) -> Iterator[Running]:
         yield running
 
 
-def ask_slowly(client: Client, turns: int, timeout: float = PATIENCE) -> grpc.Future:
+def ask_slowly(client: Client, turns: int, timeout: float = PATIENCE) -> Any:
     request = pb.ModelInferRequest(model_name="shop", inputs=[tensor("turns", "INT64", [], [turns])])
-    unary = client.channel.unary_unary(
+    unary: Any = client.channel.unary_unary(
         f"/{SERVICE}/ModelInfer", lambda m: m.SerializeToString(), pb.ModelInferResponse.FromString
     )
     return unary.future(request, timeout=timeout)

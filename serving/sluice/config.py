@@ -103,6 +103,7 @@ class RuntimeConfig(_Settings):
     limits: Limits = Limits()
     fetching: Fetching = Fetching()
     drain_seconds: float = Field(default=10.0, ge=0)
+    access_log: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     termination_log: str = "/dev/termination-log"
 

@@ -51,10 +51,9 @@ class Connection(Flow):
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects = False
         self._early = False
+        self._offered = b""
         # A refusal that waits until earlier requests have their answers.
         self._verdict: Refusal | None = None
-
-    # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller is there."""
@@ -89,8 +88,6 @@ class Connection(Flow):
         if self._mid_message and not self._deaf:
             self._bound_received()
 
-    # What the parser calls
-
     def on_message_begin(self) -> None:
         """A new request."""
         self._url = b""
@@ -116,10 +113,15 @@ class Connection(Flow):
     def on_headers_complete(self) -> None:
         """The request's head is complete."""
         parser = self._parser
+        if parser.should_upgrade():
+            self._offered = parser.get_method()
+            if self._offered == b"CONNECT":
+                self._refuse(Refusal.MALFORMED)
+            return
         version = parser.get_http_version()
         head = Head(parser.get_method(), self._url, version, self._headers, self._peer, self._local, self._state)
         keep_alive = version == "1.1" and not self._surplus and parser.should_keep_alive()
-        self._incoming = exchange = Exchange(self, head, keep_alive, self._expects)
+        self._incoming = exchange = Exchange(self, head, keep_alive, self._expects, self._since)
         if len(self._headers) > MAX_HEADERS:
             self._refuse(Refusal.HEAD)
         elif self._surplus and self._url.startswith(b"/v2"):
@@ -133,10 +135,13 @@ class Connection(Flow):
         if exchange is None or self._deaf:
             return
         self._door.buffered += len(body)
+        if exchange.size + len(body) > self._door.limits.max_body_bytes:
+            # The application refuses it; a caller may wait for that before it sends the rest.
+            exchange.piece = 1
         held = exchange.feed(body)
         if self._door.buffered > self._door.limits.max_buffered_bytes:
             self._refuse(Refusal.MEMORY)
-        elif held >= PIECE_BYTES:
+        elif held >= exchange.piece:
             self._launch(exchange)
             if held >= _HIGH_WATER_BYTES:
                 self.pause()
@@ -144,14 +149,14 @@ class Connection(Flow):
     def on_message_complete(self) -> None:
         """The request is complete."""
         exchange = self._incoming
+        if exchange is None:
+            return
         self._incoming = None
         self._mid_message = False
         self._received = 0
-        if exchange is not None and not self._deaf:
+        if not self._deaf:
             exchange.end()
             self._launch(exchange)
-
-    # What an exchange calls
 
     def read_on(self) -> None:
         """The body that had come was taken; more is welcome, unless pipelined requests wait."""
@@ -166,10 +171,10 @@ class Connection(Flow):
         """The last byte of an answer was written: close, or go on with the next request."""
         door = self._door
         door.state.total_requests += 1
-        door.buffered -= exchange.size
-        exchange.size = 0
         if door.exchanged is not None:
             door.exchanged(exchange)
+        door.buffered -= exchange.size
+        exchange.size = 0
         self._current = None
         if exchange is self._incoming or not exchange.keep_alive:
             self.hang_up(self._mid_message)
@@ -180,8 +185,6 @@ class Connection(Flow):
             if self._waiting:
                 self._launch(self._waiting.popleft())
             self.read_on()
-
-    # What the server calls
 
     def sweep(self, now: float) -> None:
         """Cut this connection if it is idle, slow or stalled. `now` is the loop's time."""
@@ -203,23 +206,29 @@ class Connection(Flow):
         else:
             exchange.keep_alive = False
 
-    # Own steps
-
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # Some clients offer HTTP/2 on every request; HTTP/1.1 answers without taking the offer.
+            if self._deaf:
+                return
             self._parser = httptools.HttpRequestParser(self)
-            rest = data[upgrade.args[0] :]
-            if rest and not self._deaf:
-                self._mid_message = True
-                self._parse(rest)
+            self._parse(self._without_offer() + data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError:
             log.exception("a request could not be taken")
             self._refuse(Refusal.CRASHED)
         except httptools.HttpParserError:
             self._refuse(Refusal.MALFORMED)
+
+    def _without_offer(self) -> bytes:
+        """The head once more, as if no other protocol had been offered in it.
+
+        Some clients offer HTTP/2 with their first request; llhttp then leaves the request's body to the new protocol,
+        and HTTP/1.1 answers best by not taking the offer.
+        """
+        kept = [header for header in self._headers if header[0] not in (b"connection", b"upgrade")]
+        lines = (b"%b %b HTTP/1.1" % (self._offered, self._url), *(b"%b: %b" % header for header in kept), b"", b"")
+        return b"\r\n".join(lines)
 
     def _bound_received(self) -> None:
         """Chunk extensions, trailers and a head that never ends are no body, so they are counted as they come."""

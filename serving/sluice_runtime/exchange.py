@@ -93,6 +93,7 @@ class Exchange:
     """`receive` and `send` of one request. The connection feeds it; the application drives it."""
 
     __slots__ = (
+        "_began",
         "_chunks",
         "_held",
         "_left",
@@ -107,17 +108,20 @@ class Exchange:
         "head",
         "keep_alive",
         "on_gone",
+        "piece",
         "size",
         "status",
         "written",
-    )  # fmt: skip
+    )
 
-    def __init__(self, line: Line, head: Head, keep_alive: bool, expects: bool) -> None:
+    def __init__(self, line: Line, head: Head, keep_alive: bool, expects: bool, began: float) -> None:
         self._line = line
         self.head = head
         self.keep_alive = keep_alive
         self.expects = expects
+        self._began = began
         self.size = 0
+        self.piece = PIECE_BYTES
         self.written = 0
         self.status = 0
         self.complete = False
@@ -136,9 +140,13 @@ class Exchange:
         self._chunks.append(data)
         self.size += len(data)
         self._held += len(data)
-        if self._held >= PIECE_BYTES:
+        if self._held >= self.piece:
             self._wake()
         return self._held
+
+    def seconds(self) -> float:
+        """Time since the first byte of the request, in the loop's whole milliseconds."""
+        return self._line.loop.time() - self._began
 
     def end(self) -> None:
         """The body is complete."""
@@ -273,7 +281,7 @@ class Exchange:
     def _something_to_tell(self) -> bool:
         if self.gone or self.done:
             return True
-        return not self._taken and (self.complete or self._held >= PIECE_BYTES)
+        return not self._taken and (self.complete or self._held >= self.piece)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -91,8 +91,7 @@ class LoopGuard:
         while not self._closed:
             with self._lock:
                 runs, thread = self._runs, self._thread
-                if thread is None and runs == seen:
-                    self._busy.clear()
+                if thread is None and runs == seen and self._rests(runs):
                     return
                 if thread is not None:
                     now = self._cpu_of(thread)
@@ -103,3 +102,11 @@ class LoopGuard:
                         self._runner.stop()
                 seen = runs
             self._tick(PATIENCE_SECONDS)
+
+    def _rests(self, runs: int) -> bool:
+        """Rest, unless a run began meanwhile: it may have seen `busy` before it was cleared."""
+        self._busy.clear()
+        if self._runs == runs:
+            return True
+        self._busy.set()
+        return False

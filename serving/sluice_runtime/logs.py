@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as `{"time", "level", "logger", "message"}` and, for errors, `"exception"`."""
+    """Formats a record as `{"time", "level", "logger", "message"}`, its `fields`, and for errors `"exception"`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
@@ -18,6 +18,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
@@ -31,3 +32,5 @@ def setup_logging(level: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in ("sluice", "sluice_runtime"):
         logging.getLogger(name).setLevel(level.upper())
+    # Whether there is an access log is a setting of its own.
+    logging.getLogger("sluice_runtime.access_log").setLevel(logging.INFO)

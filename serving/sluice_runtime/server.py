@@ -13,11 +13,13 @@ from typing import Any
 
 import uvicorn
 
+from sluice_runtime.access_log import log_exchange
 from sluice_runtime.beside import grpc_beside
 from sluice_runtime.connection import Connection
 from sluice_runtime.door import Door
 from sluice_runtime.runtime import Runtime
 from sluice_runtime.service import Gate
+from sluice_runtime.tracing import Traced, exporter_from
 
 KEEP_ALIVE_SECONDS = 75
 """Above the router's idle timeout of 60 s: the router closes first and never writes into a closing connection."""
@@ -31,10 +33,10 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: Gate, runtime: Runtime) -> None:
         config = runtime.config
-        self._door = Door(app, config.limits, KEEP_ALIVE_SECONDS, take=app.take, refused=runtime.metrics.refused)
+        self._door = _door(app, runtime)
         super().__init__(
             uvicorn.Config(
-                app,
+                self._door.app,
                 host=config.host,
                 port=config.port,
                 http=self._connect,  # type: ignore[arg-type]  # anything that makes a protocol will do
@@ -91,3 +93,19 @@ class Server(uvicorn.Server):
 
     def _stop_now(self) -> None:
         self.should_exit = True
+
+
+def _door(app: Gate, runtime: Runtime) -> Door:
+    config = runtime.config
+    exporter = exporter_from()
+    door = Door(
+        app if exporter is None else Traced(app, exporter, config.name, config.revision),
+        config.limits,
+        KEEP_ALIVE_SECONDS,
+        refused=runtime.metrics.refused,
+        exchanged=log_exchange if config.access_log else None,
+    )
+    if exporter is None:
+        # The short way knows no spans.
+        door.take = app.take
+    return door

@@ -39,8 +39,12 @@ _JSON_ONLY = Form()
 _BF16 = Datatype.BF16
 
 
-def decode_request(body: bytes, model: Model, json_bytes: int | None = None) -> tuple[InferRequest, Form]:
+def decode_request(
+    body: bytes, model: Model, json_bytes: int | None = None, timeout: float | None = None
+) -> tuple[InferRequest, Form]:
     """Decode an inference request: JSON and, where `json_bytes` says where it ends, raw tensors behind it.
+
+    `timeout`: seconds its caller waits; the request's parameter of that name, in microseconds, can shorten them.
 
     Raises:
         RequestError: INVALID, naming what does not fit.
@@ -56,7 +60,7 @@ def decode_request(body: bytes, model: Model, json_bytes: int | None = None) -> 
     if raw is not None:
         raw.check_end()
     names, form = _decode_outputs(document)
-    return InferRequest(inputs, names, identity), form
+    return InferRequest(inputs, names, identity, _shortened(timeout, _parameters(document).get("timeout"))), form
 
 
 def _parse(text: bytes) -> dict[str, Any]:
@@ -168,11 +172,24 @@ def _decode_tensor(item: dict[str, Any], spec: TensorSpec, raw: _Raw | None) -> 
 
 
 def _take_raw(item: dict[str, Any], spec: TensorSpec, shape: list[int], size: Any, raw: _Raw | None) -> Tensor:
+    if raw is None and size == 0:
+        raw = _Raw(memoryview(b""))  # KServe's client sends no header where no byte follows
     if raw is None:
         raise _invalid(f"input {spec.name!r} is binary, but the header Inference-Header-Content-Length is missing")
-    if "data" in item:
+    if item.get("data"):
         raise _invalid(f"input {spec.name!r} has both 'data' and binary data")
     return decode_raw(raw.take(size, spec.name), shape, spec)
+
+
+def _shortened(seconds: float | None, microseconds: Any) -> float | None:
+    """The shorter time; 0 microseconds stand for none, as in Triton, from which the parameter comes."""
+    if microseconds is None:
+        return seconds
+    if type(microseconds) is not int or microseconds < 0:
+        raise _invalid("the parameter 'timeout' must be a whole number of microseconds")
+    if microseconds == 0:
+        return seconds
+    return microseconds / 1e6 if seconds is None else min(seconds, microseconds / 1e6)
 
 
 def _parameters(item: dict[str, Any]) -> dict[str, Any]:

@@ -93,8 +93,8 @@ class Prediction:
         plane, exchange = self._plane, self._exchange
         self._model = model = plane.find(plane.name)
         plane.admit(model)
-        json_bytes = self._rest.read_headers(exchange.head.headers)[1]
-        self._request, self._form = decode_request(exchange.body(), model, json_bytes)
+        wishes = self._rest.read_headers(exchange.head.headers)
+        self._request, self._form = decode_request(exchange.body(), model, wishes.json_bytes, wishes.timeout)
         self._work = plane.submit(model, self._request, self)
         exchange.on_gone = self._abandon
 

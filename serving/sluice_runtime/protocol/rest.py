@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -36,8 +37,19 @@ _JSON = (b"content-type", b"application/json")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _BINARY = (b"content-type", b"application/octet-stream")
 _JSON_BYTES = b"inference-header-content-length"
+_TIMEOUT = b"x-request-timeout"
 _RETRY = (b"retry-after", b"1")
 _CLOSE = (b"connection", b"close")
+
+
+class Wishes(NamedTuple):
+    """What the headers of a request say: how its body is packed, where its JSON ends if raw tensors follow, and how
+    many seconds its caller waits.
+    """
+
+    encoding: bytes
+    json_bytes: int | None
+    timeout: float | None
 
 
 class Rest:
@@ -136,8 +148,8 @@ class Rest:
     ) -> tuple[InferResponse, Form]:
         model = self._plane.find(name, version)
         self._plane.admit(model)
-        body, json_bytes = await self._read_body(scope, receive)
-        request, form = decode_request(body, model, json_bytes)
+        body, wishes = await self._read_body(scope, receive)
+        request, form = decode_request(body, model, wishes.json_bytes, wishes.timeout)
         work = self._plane.submit(model, request)
         if not model.batcher.inline:
             await _finished_or_gone(work.future, receive)
@@ -146,13 +158,13 @@ class Rest:
         outputs = await work.future
         return InferResponse(model, request.id, dict(zip(work.outputs, outputs, strict=True))), form
 
-    async def _read_body(self, scope: Scope, receive: Receive) -> tuple[bytes, int | None]:
-        """The plain body, and the length of the JSON at its start where raw tensors follow."""
-        encoding, json_bytes = self.read_headers(scope["headers"])
+    async def _read_body(self, scope: Scope, receive: Receive) -> tuple[bytes, Wishes]:
+        """The plain body, and what the headers say."""
+        wishes = self.read_headers(scope["headers"])
         body = await self._receive_body(receive)
-        if encoding != IDENTITY:
-            body = await decompress(body, encoding, self._max_body)
-        return body, json_bytes
+        if wishes.encoding != IDENTITY:
+            body = await decompress(body, wishes.encoding, self._max_body)
+        return body, wishes
 
     async def _receive_body(self, receive: Receive) -> bytes:
         message = await receive()
@@ -172,9 +184,13 @@ class Rest:
         self._check_size(size)
         return b"".join(chunks)
 
-    def read_headers(self, headers: list[tuple[bytes, bytes]]) -> tuple[bytes, int | None]:
-        """Content encoding, and the length of the JSON where the binary tensor extension is used."""
-        encoding, json_bytes = IDENTITY, None
+    def read_headers(self, headers: list[Header]) -> Wishes:
+        """What the headers of an inference request say.
+
+        Raises:
+            RequestError: INVALID, or TOO_LARGE for a declared length beyond the limit.
+        """
+        encoding, json_bytes, timeout = IDENTITY, None, None
         for name, value in headers:
             if name == b"content-length":
                 self._check_size(int(value))
@@ -184,7 +200,9 @@ class Rest:
                 if not value.isdigit():
                     raise RequestError(Kind.INVALID, "Inference-Header-Content-Length must be a number of bytes")
                 json_bytes = int(value)
-        return encoding, json_bytes
+            elif name == _TIMEOUT:
+                timeout = _seconds(value)
+        return Wishes(encoding, json_bytes, timeout)
 
     def _check_size(self, size: int) -> None:
         if size > self._max_body:
@@ -202,6 +220,16 @@ def _model_path(parts: list[str]) -> tuple[str | None, str | None, str | None]:
     if len(rest) > 1:
         return None, None, None
     return name, version, rest[0] if rest else None
+
+
+def _seconds(value: bytes) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise RequestError(Kind.INVALID, "X-Request-Timeout must be a number of seconds above 0")
+    return seconds
 
 
 def _require(method: str, allowed: str) -> None:

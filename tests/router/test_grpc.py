@@ -107,8 +107,8 @@ async def test_health_and_reflection_pass(bench: Bench, tmp_path: Any) -> None:
 async def test_other_services_are_unimplemented(method: str, bench: Bench, tmp_path: Any) -> None:
     channel: Any
     async with routed(bench, tmp_path, {V1: 100}) as (_, channel):
+        unary: Any = channel.unary_unary(method)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            unary: Any = channel.unary_unary(method)
             await unary(b"")
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 

@@ -15,7 +15,9 @@ def answer(job):
 
 async def _answer(job):
     over_grpc = job["form"] == "grpc"
-    client = InferenceGRPCClient(job["grpc"]) if over_grpc else InferenceRESTClient(RESTConfig(protocol="v2", retries=0))
+    client = (
+        InferenceGRPCClient(job["grpc"]) if over_grpc else InferenceRESTClient(RESTConfig(protocol="v2", retries=0))
+    )
     place = () if over_grpc else (f"http://{job['http']}",)
     try:
         if job["ask"] == "infer":
@@ -41,7 +43,9 @@ async def _infer(client, job, place):
     outputs = [RequestedOutput(name, parameters=wish) for name in job["outputs"]] or None
     parameters = {"binary_data_output": True} if job["form"] == "binary" else None
     request = InferRequest(job["model"], inputs, "7", request_outputs=outputs, parameters=parameters)
-    response = await (client.infer(request) if not place else client.infer(*place, data=request, model_name=job["model"]))
+    response = await (
+        client.infer(request) if not place else client.infer(*place, data=request, model_name=job["model"])
+    )
     assert response.id == "7"
     return [wire.tell(found.name, found.datatype, found.as_numpy()) for found in response.outputs]
 

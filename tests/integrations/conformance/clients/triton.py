@@ -27,7 +27,9 @@ def infer(module, client, job):
     result = client.infer(job["model"], inputs, job["version"], outputs=outputs, request_id="7", **packed)
     response = result.get_response(as_json=True) if module is triton_grpc else result.get_response()
     assert response["id"] == "7"
-    return [wire.tell(found["name"], found["datatype"], result.as_numpy(found["name"])) for found in response["outputs"]]
+    return [
+        wire.tell(found["name"], found["datatype"], result.as_numpy(found["name"])) for found in response["outputs"]
+    ]
 
 
 def describe(client, job):

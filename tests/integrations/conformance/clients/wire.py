@@ -19,14 +19,14 @@ NUMPY = {
 
 
 def load(tensor):
-    """numpy array of a told tensor; BF16 as the singles it stands for, BYTES as objects of bytes."""
+    """numpy array of a told tensor; BYTES as objects of bytes."""
     raw, shape = bytes.fromhex(tensor["hex"]), tensor["shape"]
     if tensor["datatype"] == "BYTES":
         values = np.empty(len(list(split(raw))), np.object_)
         values[:] = list(split(raw))
         return values.reshape(shape)
     if tensor["datatype"] == "BF16":
-        return (np.frombuffer(raw, np.uint16).astype(np.uint32) << 16).view(np.float32).reshape(shape)
+        return np.frombuffer(raw, _bfloat16()).reshape(shape)
     return np.frombuffer(raw, NUMPY[tensor["datatype"]]).reshape(shape)
 
 
@@ -36,10 +36,16 @@ def tell(name, datatype, array):
         texts = [value.encode() if isinstance(value, str) else bytes(value) for value in np.ravel(array)]
         raw = b"".join(struct.pack("<I", len(text)) + text for text in texts)
     elif datatype == "BF16":
-        raw = (np.asarray(array, np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        raw = np.asarray(array, _bfloat16()).tobytes()
     else:
         raw = np.asarray(array, NUMPY[datatype]).tobytes()
     return {"name": name, "datatype": datatype, "shape": [int(size) for size in np.shape(array)], "hex": raw.hex()}
+
+
+def _bfloat16():
+    import ml_dtypes
+
+    return ml_dtypes.bfloat16
 
 
 def split(raw):

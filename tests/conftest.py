@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from controlplane import apiserver
 from controlplane.apiserver import ApiServer
+
+# How long an example takes says nothing about the code: machines are shared. The same examples on every run.
+settings.register_profile("sluice", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sluice")
 
 
 @pytest.fixture(scope="session")

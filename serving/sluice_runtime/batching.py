@@ -29,6 +29,10 @@ INLINE_SECONDS = 0.0005
 """Runs shorter than this, on average, stay on the event loop. A hand-over to a thread and back costs about 100 us."""
 
 
+_PROMISE = 0.8
+"""Part of the longest wait up to which works are admitted: runs differ, and a refusal should come early."""
+
+
 class Batcher:
     """Runs works through one runner, never two runs at a time: a run has all of the pod's CPUs to itself."""
 
@@ -52,6 +56,7 @@ class Batcher:
         self._max_queue = max_queue
         self._max_delay = max_delay
         self._max_wait = max_wait
+        self._promised_wait = _PROMISE * max_wait
         self._deadline = deadline
         self._observe_wait = observe_wait
         self._bounded = bounded
@@ -70,7 +75,7 @@ class Batcher:
     @property
     def full(self) -> bool:
         """True when the next work would be refused."""
-        return len(self._queue) >= self._max_queue or self.wait_seconds > self._max_wait
+        return len(self._queue) >= self._max_queue or self.wait_seconds > self._promised_wait
 
     @property
     def wait_seconds(self) -> float:
@@ -122,8 +127,8 @@ class Batcher:
         if len(self._queue) >= self._max_queue:
             raise RequestError(Kind.OVERLOADED, f"{self._max_queue} requests are waiting already; try again later")
         wait = self.wait_seconds
-        if wait > min(seconds, self._max_wait):
-            raise RequestError(Kind.OVERLOADED, f"a run would begin in {wait:.3g} s at the earliest; try again later")
+        if wait > min(seconds, self._promised_wait):
+            raise _overloaded(wait)
 
     def _expire_at(self, when: float) -> None:
         """One timer for all works, set for the earliest: most works are answered long before their deadline."""
@@ -201,20 +206,25 @@ class Batcher:
         return None
 
     def _take(self) -> list[Work]:
-        """The oldest work and the others that may share its run, up to the largest batch."""
+        """The oldest work and the others that may share its run, up to the largest batch.
+
+        A work that has waited for longer than was foreseen is refused after all: every later one would wait as long.
+        """
         batch: list[Work] = []
         others: deque[Work] = deque()
-        rows = 0
+        rows, now = 0, time.perf_counter()
         while self._queue and (rows < self._runs.max_rows or not batch):
             work = self._queue.popleft()
             if work.receiver.done():
                 self._queued_rows -= work.rows
+            elif now - work.queued_at > self._max_wait:
+                self._queued_rows -= work.rows
+                work.receiver.set_exception(_overloaded(now - work.queued_at))
             elif batch and (work.key != batch[0].key or rows + work.rows > self._runs.max_rows):
                 others.append(work)
             else:
                 batch.append(work)
                 rows += work.rows
-        now = time.perf_counter()
         for work in batch:
             self._observe_wait(now - work.queued_at)
         others.extend(self._queue)
@@ -230,3 +240,7 @@ class Batcher:
                 work.receiver.set_exception(outcome)
             else:
                 work.receiver.set_result(outcome)
+
+
+def _overloaded(wait: float) -> RequestError:
+    return RequestError(Kind.OVERLOADED, f"{wait:.3g} s are too long to wait for a run; try again later")

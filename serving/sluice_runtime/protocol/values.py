@@ -1,4 +1,4 @@
-"""JSON's values to numpy.
+"""Turns the values of JSON into numpy arrays.
 
 Strict where a silent conversion would change a prediction: text is no number, 1.5 is no integer, 300 is no UINT8.
 """

@@ -5,9 +5,12 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sluice_runtime.batching import INLINE_SECONDS, Batcher
 from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.guard import LoopGuard
 from sluice_runtime.running import Work
 from sluice_runtime.signature import Tensor
 from unit.serving.fakes import FakeRunner, row, turns
@@ -309,3 +312,111 @@ async def test_every_run_is_observed_with_its_rows() -> None:
     submit(batcher_of(FakeRunner(), observe=lambda rows, seconds: seen.append(rows)), *works)
     await works[0].future
     assert seen == [3]
+
+
+async def run_one(batcher: Batcher) -> None:
+    work = work_of(row(1))
+    submit(batcher, work)
+    await work.future
+
+
+async def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    runner = FakeRunner()
+    gate = Gate(runner)
+    batcher = slow_batcher_of(runner, max_rows=1, max_wait=1e-9)
+    gate.open.set()
+    await run_one(batcher)
+    gate.open.clear()
+    gate.entered.clear()
+    first = work_of(row(0))
+    submit(batcher, first)
+    await until_entered(gate)
+    assert batcher.full
+    with pytest.raises(RequestError) as caught:
+        batcher.submit(work_of(row(2)))
+    assert caught.value.kind is Kind.OVERLOADED
+    gate.open.set()
+    await first.future
+    await turns()
+    assert not batcher.full
+
+
+async def test_a_short_patience_is_told_at_once_that_it_is_in_vain() -> None:
+    runner = FakeRunner()
+    gate = Gate(runner)
+    batcher = slow_batcher_of(runner, max_rows=1)
+    gate.open.set()
+    await run_one(batcher)
+    gate.open.clear()
+    gate.entered.clear()
+    first, patient, hasty = (work_of(row(i)) for i in range(3))
+    submit(batcher, first)
+    await until_entered(gate)
+    submit(batcher, patient)
+    hasty.seconds = 1e-9
+    with pytest.raises(RequestError) as caught:
+        batcher.submit(hasty)
+    assert caught.value.kind is Kind.OVERLOADED
+    gate.open.set()
+    await patient.future
+
+
+async def test_a_work_has_its_own_deadline() -> None:
+    runner = FakeRunner()
+    gate = Gate(runner)
+    batcher = slow_batcher_of(runner)
+    hasty, patient = work_of(row(0)), work_of(row(1))
+    hasty.seconds = 0.05
+    submit(batcher, hasty)
+    await until_entered(gate)
+    submit(batcher, patient)
+    assert await kind_of(hasty) is Kind.DEADLINE
+    gate.open.set()
+    assert (await patient.future)[0].item() == 2
+
+
+async def test_a_run_that_holds_the_loop_is_moved_to_the_thread_for_good() -> None:
+    class Fired(LoopGuard):
+        """Ends every run on the loop."""
+
+        def __enter__(self) -> None:
+            self.fired = True
+
+        def __exit__(self, *_: object) -> None: ...
+
+    runner = FakeRunner()
+    batcher = batcher_of(runner, guard=Fired(runner))
+    works = [work_of(row(i)) for i in range(3)]
+    submit(batcher, *works)
+    assert [(await work.future)[0].item() for work in works] == [0, 2, 4]
+    assert not batcher.inline
+    assert runner.threads == {"MainThread", "run_0"}
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 2), st.booleans()), min_size=1, max_size=40),
+    st.integers(1, 12),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_comes_each_gets_its_own_rows_or_was_dropped(
+    wishes: list[tuple[int, int, bool]], max_rows: int
+) -> None:
+    """`wishes`: rows, kind of request, and whether its caller leaves at once."""
+
+    async def serve() -> None:
+        runner = FakeRunner()
+        batcher = batcher_of(runner, max_rows=max_rows)
+        works = [work_of(np.full((rows, 1), i, np.float32), key=kind) for i, (rows, kind, _) in enumerate(wishes)]
+        submit(batcher, *works)
+        for work, (_, _, leaves) in zip(works, wishes, strict=True):
+            if leaves:
+                batcher.drop(work, RequestError(Kind.ABANDONED, "gone"))
+        await asyncio.gather(*(work.future for work in works), return_exceptions=True)
+        stay = [(i, rows) for i, (rows, _, leaves) in enumerate(wishes) if not leaves]
+        assert [works[i].future.result()[0].tolist() for i, _ in stay] == [[[2.0 * i]] * rows for i, rows in stay]
+        assert sum(runner.runs) == sum(rows for _, rows in stay)
+        assert all(rows <= max_rows or rows in [rows for _, rows in stay] for rows in runner.runs)
+        assert not batcher.full
+        batcher.close()
+
+    asyncio.run(serve())

@@ -50,14 +50,16 @@ class Batcher:
         observe: Callable[[int, float], None] = lambda rows, seconds: None,
         observe_wait: Callable[[float], None] = lambda seconds: None,
         cpu_clock: Callable[[], float] = time.thread_time,
+        wall_clock: Callable[[], float] = time.perf_counter,
         guard: LoopGuard | None = None,
     ) -> None:
-        self._runs = BatchRunner(runner, max_rows, typical_seconds, observe, cpu_clock)
+        self._runs = BatchRunner(runner, max_rows, typical_seconds, observe, cpu_clock=cpu_clock, wall_clock=wall_clock)
         self._max_queue = max_queue
         self._max_delay = max_delay
         self._max_wait = max_wait
         self._promised_wait = _PROMISE * max_wait
         self._deadline = deadline
+        self._wall_clock = wall_clock
         self._observe_wait = observe_wait
         self._bounded = bounded
         self._guard = guard or LoopGuard(runner)
@@ -100,7 +102,7 @@ class Batcher:
         work.deadline = self._loop.time() + seconds
         if work.deadline < self._next_expiry:
             self._expire_at(work.deadline)
-        work.queued_at = time.perf_counter()
+        work.queued_at = self._wall_clock()
         self._queue.append(work)
         self._queued_rows += work.rows
         self._submitted += 1
@@ -212,7 +214,7 @@ class Batcher:
         """
         batch: list[Work] = []
         others: deque[Work] = deque()
-        rows, now = 0, time.perf_counter()
+        rows, now = 0, self._wall_clock()
         while self._queue and (rows < self._runs.max_rows or not batch):
             work = self._queue.popleft()
             if work.receiver.done():

@@ -75,7 +75,9 @@ class BatchRunner:
         max_rows: int,
         typical_seconds: float,
         observe: Callable[[int, float], None],
+        *,
         cpu_clock: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
         self.max_rows = max_rows
         # CPU time, because a thread's wall time includes its waits for the interpreter lock: under load a fast model
@@ -85,6 +87,7 @@ class BatchRunner:
         self._runner = runner
         self._observe = observe
         self._cpu_clock = cpu_clock
+        self._wall_clock = wall_clock
         self._failures = 0
         self._reported_at = -_REPORT_SECONDS
 
@@ -123,9 +126,9 @@ class BatchRunner:
         return _split(outputs, [work.rows for work in batch])
 
     def _timed_run(self, outputs: tuple[str, ...], inputs: Tensors, rows: int) -> list[Tensor]:
-        started, cpu_started = time.perf_counter(), self._cpu_clock()
+        started, cpu_started = self._wall_clock(), self._cpu_clock()
         result = self._runner.run(list(outputs), inputs)
-        seconds = time.perf_counter() - started
+        seconds = self._wall_clock() - started
         self.cpu_seconds.add(self._cpu_clock() - cpu_started)
         self.wall_seconds.add(seconds)
         self._observe(rows, seconds)

@@ -314,51 +314,73 @@ async def test_every_run_is_observed_with_its_rows() -> None:
     assert seen == [3]
 
 
-async def run_one(batcher: Batcher) -> None:
-    work = work_of(row(1))
-    submit(batcher, work)
-    await work.future
+class Wall:
+    """A wall clock that only moves while a run is on, by a second a run."""
+
+    def __init__(self, runner: FakeRunner) -> None:
+        self.now = 0.0
+        self.inner = runner.before
+        runner.before = self.run
+
+    def run(self) -> None:
+        self.now += 1.0
+        self.inner()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def busy_batcher(runner: FakeRunner, max_wait: float = 3600.0) -> tuple[Batcher, Gate, Work]:
+    """A batcher that has seen 100 runs of a second, with another one under way."""
+    gate = Gate(runner)
+    gate.open.set()
+    batcher = slow_batcher_of(runner, max_rows=1, max_wait=max_wait, max_queue=1000, wall_clock=Wall(runner))
+    for _ in range(100):
+        work = work_of(row(1))
+        submit(batcher, work)
+        await work.future
+    gate.open.clear()
+    gate.entered.clear()
+    submit(batcher, work := work_of(row(1)))
+    await until_entered(gate)
+    return batcher, gate, work
 
 
 async def test_who_would_wait_too_long_is_refused_at_once() -> None:
-    runner = FakeRunner()
-    gate = Gate(runner)
-    batcher = slow_batcher_of(runner, max_rows=1, max_wait=1e-9)
-    gate.open.set()
-    await run_one(batcher)
-    gate.open.clear()
-    gate.entered.clear()
-    first = work_of(row(0))
-    submit(batcher, first)
-    await until_entered(gate)
+    batcher, gate, running = await busy_batcher(FakeRunner(), max_wait=10.0)
+    waiting = [work_of(row(i)) for i in range(8)]
+    submit(batcher, *waiting)
     assert batcher.full
-    with pytest.raises(RequestError) as caught:
-        batcher.submit(work_of(row(2)))
+    with pytest.raises(RequestError, match="too long to wait") as caught:
+        batcher.submit(work_of(row(0)))
     assert caught.value.kind is Kind.OVERLOADED
     gate.open.set()
-    await first.future
-    await turns()
+    await asyncio.gather(running.future, *(work.future for work in waiting))
     assert not batcher.full
 
 
 async def test_a_short_patience_is_told_at_once_that_it_is_in_vain() -> None:
-    runner = FakeRunner()
-    gate = Gate(runner)
-    batcher = slow_batcher_of(runner, max_rows=1)
-    gate.open.set()
-    await run_one(batcher)
-    gate.open.clear()
-    gate.entered.clear()
-    first, patient, hasty = (work_of(row(i)) for i in range(3))
-    submit(batcher, first)
-    await until_entered(gate)
+    batcher, gate, running = await busy_batcher(FakeRunner())
+    patient, hasty = work_of(row(0)), work_of(row(0))
     submit(batcher, patient)
-    hasty.seconds = 1e-9
+    hasty.seconds = 0.5
     with pytest.raises(RequestError) as caught:
         batcher.submit(hasty)
     assert caught.value.kind is Kind.OVERLOADED
     gate.open.set()
-    await patient.future
+    await asyncio.gather(running.future, patient.future)
+
+
+async def test_who_has_waited_too_long_all_the_same_is_refused_at_its_turn() -> None:
+    runner = FakeRunner()
+    batcher, gate, running = await busy_batcher(runner, max_wait=10.0)
+    waiting = work_of(row(0))
+    submit(batcher, waiting)
+    batcher._wall_clock.now += 100  # type: ignore[attr-defined]
+    gate.open.set()
+    await running.future
+    assert await kind_of(waiting) is Kind.OVERLOADED
+    assert len(runner.runs) == 101
 
 
 async def test_a_work_has_its_own_deadline() -> None:

@@ -14,7 +14,9 @@ from support.kube import Kube, Object, condition, is_true
 from support.store import Store
 
 NAME = "store-revenue"
-DEADLINE = "12s"
+DEADLINE = "8s"
+PATIENT_DEADLINE = "14s"
+"""For what is tried again a few times, or waited for, before anybody says what is wrong."""
 OTHER_DIGEST = "sha256:" + "0" * 64
 
 
@@ -37,13 +39,18 @@ def serving(module_kube: Kube, store: Store) -> Object:
 def impossible(store: Store) -> dict[str, tuple[Object, str, str]]:
     """The impossible spec, the reason and a part of the message, by what is wrong."""
     good = store.uri("v2.tar.gz")
-    with_secret = spec_of(good)
+    patience = QUICK | {"readyDeadline": PATIENT_DEADLINE}
+    with_secret = spec_of(good, rollout=patience)
     with_secret["spec"]["model"]["credentials"] = {"secretRef": {"name": "no-such-secret"}}
     return {
         "missing Secret": (with_secret, "MountFailed", "no-such-secret"),
         "missing PersistentVolumeClaim": (spec_of("pvc://no-such-claim/model"), "Unschedulable", "no-such-claim"),
         "no such file": (spec_of(store.uri("none.tar.gz")), "SourceNotFound", "404"),
-        "no such host": (spec_of("http://no-such-host.invalid/v1.tar.gz"), "SourceUnreachable", "no-such-host"),
+        "no such host": (
+            spec_of("http://no-such-host.invalid/v1.tar.gz", rollout=patience),
+            "SourceUnreachable",
+            "no-such-host",
+        ),
         "another digest": (spec_of(good, OTHER_DIGEST), "DigestMismatch", OTHER_DIGEST),
         "archive that climbs out": (spec_of(store.uri("traversal.tar.gz")), "UnsafeArchive", "escaped"),
         "archive with a link": (spec_of(store.uri("link.tar.gz")), "UnsafeArchive", "secrets"),

@@ -17,15 +17,15 @@ from localcluster import layout
 from support import samples
 from support.cluster import Cluster
 from support.deployments import KIND, model_deployment, until_promoted
-from support.kube import Kube, Object
+from support.kube import Kube, Object, is_true
 from support.load import Load
 from support.store import Store
 from support.writes import writes_during
 
 NAME = "store-revenue"
-CHILDREN = "deployments,services,configmaps,jobs,pods,hpa,poddisruptionbudgets,controllerrevisions,replicasets"
+CHILDREN = "deployments,services,configmaps,jobs,hpa,poddisruptionbudgets,controllerrevisions,replicasets"
 OURS = f"sluice.dev/deployment={NAME}"
-REST_SECONDS = 30
+REST_SECONDS = 20
 
 
 def small(uri: str, **changes: Any) -> Object:
@@ -40,9 +40,10 @@ def test_deletion_leaves_nothing_behind(kube: Kube, store: Store) -> None:
     assert {"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler", "ControllerRevision"} <= kinds
     # When it is deleted
     kube.delete(KIND, NAME)
-    # Then the garbage collector takes everything else away
-    kube.run("wait", CHILDREN, f"--selector={OURS}", "--for=delete", "--timeout=90s", timeout=100)
+    # Then the garbage collector takes everything else away; pods are on their way, but finish what they have first
+    kube.run("wait", CHILDREN, f"--selector={OURS}", "--for=delete", "--timeout=60s", timeout=90)
     assert kube.select(CHILDREN, OURS) == []
+    assert all("deletionTimestamp" in pod["metadata"] for pod in kube.select("pods", OURS))
 
 
 def test_deletion_does_not_need_the_operator(kube: Kube, store: Store, cluster: Cluster) -> None:
@@ -144,6 +145,7 @@ def test_a_resource_at_rest_causes_no_writes(kube: Kube, store: Store, cluster: 
     # Given a ModelDeployment that has nothing left to do
     kube.apply(small(store.uri("v1.tar.gz"), scaling={"minReplicas": 1, "maxReplicas": 2}))
     until_promoted(kube, NAME)
+    kube.until(KIND, NAME, lambda seen: is_true(seen, "ScalingActive"))
     # When nothing happens for a while, then nothing is written
     assert writes_during(cluster, kube, OURS, REST_SECONDS) == {}
 

@@ -36,7 +36,7 @@ def check_shape(shape: Sequence[int], name: str) -> None:
         if not 0 <= size < 2**31:
             raise RequestError(Kind.INVALID, f"the shape of input {name!r} must be a list of sizes from 0 up")
     # An empty tensor may have any other sizes, but numpy cannot address more than this.
-    if math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
+    if math.prod(filter(None, shape) if 0 in shape else shape) > MAX_ELEMENTS:
         raise RequestError(Kind.INVALID, f"the shape of input {name!r} is too large")
 
 

@@ -76,7 +76,7 @@ class Inference:
         kind: Kind | None = Kind.FAILED
         try:
             response = await self._predict(data, context.time_remaining())
-            answer = encode_message(response).SerializeToString()
+            answer = encode_message(response)
             kind = None
         except RequestError as error:
             kind = error.kind

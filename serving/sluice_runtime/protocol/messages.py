@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,16 +54,25 @@ def decode_message(message: pb.ModelInferRequest, model: Model, timeout: float |
     return InferRequest(tensors, outputs, message.id or None, timeout)
 
 
-def encode_message(response: InferResponse) -> pb.ModelInferResponse:
-    """Encode a prediction, always with raw contents: they are exact for every datatype, and much the fastest."""
-    specs = {spec.name: spec for spec in response.model.signature.outputs}
-    message = pb.ModelInferResponse(
-        model_name=response.model.name, model_version=response.model.version, id=response.id or ""
-    )
-    for name, tensor in response.outputs.items():
-        message.outputs.add(name=name, datatype=specs[name].datatype, shape=tensor.shape)
-        message.raw_output_contents.append(encode_raw(tensor))
-    return message
+def encode_message(response: InferResponse) -> bytes:
+    """A serialized ModelInferResponse, always with raw contents: exact for every datatype, and much the fastest.
+
+    Messages that follow one another are one message (protobuf's encoding, "Last One Wins"), so what is the same for
+    every answer of these shapes is serialized once.
+    """
+    outputs = response.outputs
+    head = _head(response.model, tuple(outputs), tuple([tensor.shape for tensor in outputs.values()]))
+    contents = [encode_raw(tensor) for tensor in outputs.values()]
+    return head + pb.ModelInferResponse(id=response.id or "", raw_output_contents=contents).SerializeToString()
+
+
+@lru_cache(maxsize=512)
+def _head(model: Model, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> bytes:
+    specs = {spec.name: spec for spec in model.signature.outputs}
+    message = pb.ModelInferResponse(model_name=model.name, model_version=model.version)
+    for name, shape in zip(names, shapes, strict=True):
+        message.outputs.add(name=name, datatype=specs[name].datatype, shape=shape)
+    return message.SerializeToString()
 
 
 def describe_model(model: Model) -> pb.ModelMetadataResponse:

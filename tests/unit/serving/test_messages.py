@@ -37,7 +37,7 @@ def test_every_tensor_survives_raw_bit_for_bit(cases: list[Case], identity: str)
     specs = [spec(f"x{place}", datatype, *[-1] * tensor.ndim) for place, (datatype, tensor) in enumerate(cases)]
     model = model_of(*specs)
     outputs = {found.name: tensor for found, (_, tensor) in zip(specs, cases, strict=True)}
-    answer = encode_message(InferResponse(model, identity, outputs))
+    answer = pb.ModelInferResponse.FromString(encode_message(InferResponse(model, identity, outputs)))
     message = pb.ModelInferRequest(id=answer.id, raw_input_contents=answer.raw_output_contents)
     for output in answer.outputs:
         message.inputs.add(name=output.name, datatype=output.datatype, shape=output.shape)

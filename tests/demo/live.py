@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import takewhile
 
 from rich.console import Console
 from rich.live import Live
@@ -13,14 +15,27 @@ from support.load import Load, Request
 from support.stats import percentile
 
 WINDOW_SECONDS = 3.0
-SECOND = 1000.0
+MILLISECONDS = 1000.0
+
+
+@dataclass
+class Total:
+    """Requests that a revision answered since the load began."""
+
+    requests: int = 0
+    failures: int = 0
 
 
 class LiveTable:
-    """Renders what load and status know at the moment. `versions` names the version behind each URI."""
+    """Renders what load and status know at the moment. `versions` names the version behind each URI.
+
+    Each request is looked at once: the table must not take the processor away from what it shows.
+    """
 
     def __init__(self, load: Load, history: History, versions: Mapping[str, str]) -> None:
         self.load, self.history, self.versions = load, history, versions
+        self.counted = 0
+        self.totals: dict[str, Total] = {}
 
     def shown(self, console: Console) -> Live:
         """A context in which the table stays on the screen."""
@@ -28,46 +43,50 @@ class LiveTable:
 
     def render(self) -> Table:
         """The table as of now."""
-        requests, status = self.load.requests[:], self.history.latest
-        recent = within_last(requests, WINDOW_SECONDS)
+        self.count()
+        status, uris = self.history.latest, self.history.uris()
+        recent = within_last(self.load.requests, WINDOW_SECONDS)
         table = Table(title=headline(status), title_justify="left", min_width=90)
         for name in ("revision", "version", "wanted", f"observed ({WINDOW_SECONDS:g} s)"):
             table.add_column(name)
         for name in ("requests", "failures", f"p99 ({WINDOW_SECONDS:g} s)"):
             table.add_column(name, justify="right")
-        for revision in seen_revisions(requests, status):
-            table.add_row(*self.row(revision, requests, recent, status))
+        canary = status.get("canary", {}).get("revision")
+        for revision in dict.fromkeys([*self.totals, *([canary] if canary else [])]):
+            version = self.versions.get(uris.get(revision, ""), "")
+            table.add_row(*self.row(revision, version, recent, status))
         return table
 
-    def row(self, revision: str, requests: list[Request], recent: list[Request], status: Status) -> list[str]:
+    def count(self) -> None:
+        """Bring the totals up to date."""
+        news = self.load.requests[self.counted :]
+        self.counted += len(news)
+        for request in news:
+            total = self.totals.setdefault(request.revision, Total())
+            total.requests += 1
+            total.failures += request.failed
+
+    def row(self, revision: str, version: str, recent: list[Request], status: Status) -> list[str]:
         """One revision's line; without a revision: requests that none answered."""
-        own = [request for request in requests if request.revision == revision]
-        lately = [request for request in recent if request.revision == revision]
-        failed = sum(request.failed for request in own)
+        total = self.totals.get(revision, Total())
+        lately = [request.latency for request in recent if request.revision == revision]
         wanted = wanted_weight(revision, status)
         return [
             revision or "(none answered)",
-            self.versions.get(self.history.uris().get(revision, ""), ""),
+            version,
             "" if wanted is None else f"{wanted} %",
             f"{100 * len(lately) / len(recent):.1f} %" if recent else "",
-            f"{len(own)}",
-            f"[red]{failed}[/]" if failed else "0",
-            f"{percentile([request.latency for request in lately], 99) * SECOND:.1f} ms" if lately else "",
+            f"{total.requests}",
+            f"[red]{total.failures}[/]" if total.failures else "0",
+            f"{percentile(lately, 99) * MILLISECONDS:.1f} ms" if lately else "",
         ]
 
 
 def within_last(requests: list[Request], seconds: float) -> list[Request]:
-    """The requests that ended in the last seconds before the newest."""
-    if not requests:
-        return []
-    since = requests[-1].end - seconds
-    return [request for request in requests if request.end >= since]
-
-
-def seen_revisions(requests: list[Request], status: Status) -> list[str]:
-    """Revisions in the order in which they first answered, then the canary that has not yet."""
-    found = dict.fromkeys(request.revision for request in requests)
-    return list(found | dict.fromkeys(filter(None, [status.get("canary", {}).get("revision")])))
+    """The requests that ended in the last seconds before the newest, newest first."""
+    newest_first = reversed(requests)
+    since = requests[-1].end - seconds if requests else 0.0
+    return list(takewhile(lambda request: request.end >= since, newest_first))
 
 
 def wanted_weight(revision: str, status: Status) -> int | None:

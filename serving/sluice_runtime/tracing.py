@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from sluice.failures import PackageError, Reason
 from sluice_runtime.exchange import Message, Scope
 
 if TYPE_CHECKING:
@@ -28,14 +29,15 @@ def exporter_from(environ: Mapping[str, str] = os.environ) -> SpanExporter | Non
     """The exporter the environment names, or None.
 
     Raises:
-        ValueError: no installed package brings it.
+        PackageError: InvalidConfig when no installed package brings it.
     """
     name = environ.get(EXPORTER_ENV, "none").strip()
     if name in ("", "none"):
         return None
     found = entry_points(group="opentelemetry_traces_exporter", name=name)
     if not found:
-        raise ValueError(f"{EXPORTER_ENV} is {name!r}, but no installed package exports traces under that name")
+        message = f"{EXPORTER_ENV} is {name!r}, but no installed package exports traces under that name"
+        raise PackageError(Reason.INVALID_CONFIG, message)
     exporter: SpanExporter = next(iter(found)).load()()
     return exporter
 

@@ -55,8 +55,8 @@ def free_port() -> int:
         return port
 
 
-def start(module: str, config: RuntimeConfig) -> subprocess.Popen[bytes]:
-    """Start one of the runtime's modules with the environment of a model pod."""
+def start(module: str, config: RuntimeConfig, **more: str) -> subprocess.Popen[bytes]:
+    """Start one of the runtime's modules with the environment of a model pod, and what is added to it."""
     # Nothing of the user's: no proxies, no `CI`, which some libraries take as a wish for privacy.
     home = Path(config.termination_log).parent / "home"
     home.mkdir(exist_ok=True)
@@ -65,10 +65,11 @@ def start(module: str, config: RuntimeConfig) -> subprocess.Popen[bytes]:
         "PYTHONPATH": str(SERVING),
         "SLUICE_CONFIG": config.to_env_value(),
         "HOME": str(home),
+        **more,
     }
-    # A file, because a pipe that nobody reads stops the process once it is full.
-    with open(home.parent / "stderr", "ab") as log:
-        return subprocess.Popen([sys.executable, "-m", module], env=environ, stderr=log)
+    # Files, because a pipe that nobody reads stops the process once it is full.
+    with open(home.parent / "stderr", "ab") as log, open(home.parent / "stdout", "ab") as out:
+        return subprocess.Popen([sys.executable, "-m", module], env=environ, stdout=out, stderr=log)
 
 
 def run(module: str, config: RuntimeConfig) -> tuple[int, Failure | Resolved | None]:
@@ -133,9 +134,9 @@ def hammer(running: Running, callers: int, turns: int) -> list[httpx.Response]:
 
 
 @contextlib.contextmanager
-def serving(config: RuntimeConfig) -> Iterator[Running]:
+def serving(config: RuntimeConfig, **environ: str) -> Iterator[Running]:
     """A runtime that is ready, and gone afterwards."""
-    process = start("sluice_runtime", config)
+    process = start("sluice_runtime", config, **environ)
     running = Running(process, config)
     try:
         eventually(running.ready)

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 
 import aiohttp
 import kopf
-import uvloop
 from kopf._core.engines.peering import Identity
 from kubernetes.aio.client import Configuration
 
@@ -36,12 +35,14 @@ log = logging.getLogger(__name__)
 FINISH_SECONDS = 3.0
 """What a reconcile in flight gets at the end; with the watches' own end it stays below five seconds."""
 
+RESTART_SECONDS = 1.0
+
 
 def main() -> None:
     """Run until SIGTERM; exits with 1 where the watches ended by themselves."""
     chosen = settings.parse(sys.argv[1:])
     logs.setup(chosen.log_level, chosen.log_format)
-    uvloop.run(Operator(chosen).run())
+    asyncio.run(Operator(chosen).run())
 
 
 def now() -> datetime:
@@ -129,10 +130,16 @@ class Operator:
         await self._client.probe_forever(back)
 
     async def _watch(self, configuration: Configuration, stop: asyncio.Event) -> None:
-        await self._wait_for_definition(stop)
-        if stop.is_set():
-            return
-        before = asyncio.all_tasks()
+        """Keep the framework running. Where it gives up (the CRD is deleted, a fault of its own) it starts anew."""
+        while not stop.is_set():
+            try:
+                if await self._definition_is_there(stop):
+                    await self._watch_once(configuration, stop)
+            except Exception as error:
+                log.error("the watches ended and are started again: %s", error, exc_info=error)
+                await asyncio.sleep(RESTART_SECONDS)
+
+    async def _watch_once(self, configuration: Configuration, stop: asyncio.Event) -> None:
         tasks = await kopf.spawn_tasks(
             registry=watches.registry(configuration, self._take_in),
             settings=watches.settings(),
@@ -146,21 +153,22 @@ class Operator:
         # The framework has put its own signal handlers in place of ours; the end is ours to order.
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        await kopf.run_tasks(tasks, ignored=before)
+        await kopf.run_tasks(tasks, ignored=watches.NotItsOwn())
 
-    async def _wait_for_definition(self, stop: asyncio.Event) -> None:
-        """The framework looks for kinds once; without the CRD it would watch nothing."""
+    async def _definition_is_there(self, stop: asyncio.Event) -> bool:
+        """Wait for the CRD: the framework looks for kinds only once. False where the end came first."""
         told = False
         while not stop.is_set():
             try:
                 if await self._client.served(MODEL_DEPLOYMENT):
-                    return
+                    return True
                 if not told:
                     log.warning("the CustomResourceDefinition %s is not installed", MODEL_DEPLOYMENT.plural)
                     told = True
             except ClusterError as error:
                 log.debug("cannot ask for the CRD: %s", error)
             await asyncio.sleep(1.0)
+        return False
 
     def _take_in(self, kind: Kind, event: str | None, obj: Json) -> None:
         """Feed the cache; enqueue whoever is concerned. Events without a type are of a listing."""

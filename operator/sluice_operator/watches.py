@@ -4,7 +4,8 @@ Its handlers of raw events pass on what they see and can neither fail nor be ret
 copies every object several times for features that are not used here, is replaced by nothing.
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import kopf
@@ -66,6 +67,19 @@ class _Backoffs:
         yield from (0.1, 0.2, 0.5, 1.0)
         while True:
             yield 2.0
+
+
+class NotItsOwn(Collection["asyncio.Task[Any]"]):
+    """All tasks of the process. The framework would end whatever was started since itself, reconciles included."""
+
+    def __contains__(self, task: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator["asyncio.Task[Any]"]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 class _NoDifferences(kopf.DiffBaseStorage):

@@ -153,10 +153,16 @@ def test_it_waits_for_an_api_server_and_a_definition_that_come_later(tmp_path: P
         late.start()
         until(lambda: bool(early.lines("is not installed")), "it says what is missing")
         assert early.ask("/readyz")[0] == 503
-        install(late)
+        kube = install(late)
         until(early.ready, "it is ready")
-        assert early.process.poll() is None
         assert len(early.lines("is not installed")) == 1
+        # A definition that goes and comes back is served again.
+        kube.run("delete", "crd", "modeldeployments.sluice.dev")
+        until(lambda: len(early.lines("is not installed")) == 2, "it says again what is missing")
+        definition.install(kube)
+        until(lambda: stored(kube, json.dumps(MODEL)), "the definition is served")
+        kube.until("deployment", "one-router", lambda found: True)
+        assert early.process.poll() is None
 
 
 LAX = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}

@@ -74,6 +74,8 @@ class Connection(Flow):
             self._abandon(exchange)  # type: ignore[arg-type]
         self._waiting.clear()
         self._incoming = self._current = None
+        # Its callbacks are this connection's; without the circle a lost connection is gone at once.
+        del self._parser
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:

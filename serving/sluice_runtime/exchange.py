@@ -158,6 +158,7 @@ class Exchange:
         self.gone = True
         if self.on_gone is not None:
             self.on_gone()
+            self.on_gone = None
         self._chunks.clear()
         self._wake()
 
@@ -208,6 +209,8 @@ class Exchange:
         parts = (_STATUS_LINES[status], self._line.common_headers(), headers, closing, b"content-length: %d\r\n\r\n")
         self._write(b"".join(parts) % len(body), body)
         self.done = True
+        # It refers to this exchange; without the circle an answered request is gone at once.
+        self.on_gone = None
         self._line.answered(self)
 
     def _send_body(self, body: bytes, more: bool) -> None:

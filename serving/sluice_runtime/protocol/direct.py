@@ -8,6 +8,7 @@ runtime's own, takes the same steps in `rest`.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from sluice_runtime.errors import STATUS, Kind, RequestError
 from sluice_runtime.exchange import Exchange
@@ -46,7 +47,7 @@ class Direct:
 class Prediction:
     """One request on its way: the receiver of its work's outcome."""
 
-    __slots__ = ("_exchange", "_form", "_model", "_plane", "_request", "_rest", "_started", "_work")
+    __slots__ = ("_exchange", "_form", "_model", "_plane", "_request", "_rest", "_started")
 
     def __init__(self, plane: Plane, rest: Rest, exchange: Exchange) -> None:
         self._plane = plane
@@ -56,7 +57,6 @@ class Prediction:
         self._model: Model
         self._request: InferRequest
         self._form: Form
-        self._work: Work
 
     def start(self) -> None:
         """Decode, check and queue; whatever is wrong is answered at once."""
@@ -95,11 +95,11 @@ class Prediction:
         plane.admit(model)
         wishes = self._rest.read_headers(exchange.head.headers)
         self._request, self._form = decode_request(exchange.body(), model, wishes.json_bytes, wishes.timeout)
-        self._work = plane.submit(model, self._request, self)
-        exchange.on_gone = self._abandon
+        work = plane.submit(model, self._request, self)
+        exchange.on_gone = partial(self._abandon, work)
 
-    def _abandon(self) -> None:
-        self._model.batcher.forget(self._work)
+    def _abandon(self, work: Work) -> None:
+        self._model.batcher.forget(work)
         self._plane.record(self._started, Kind.ABANDONED)
 
     def _fail(self, error: RequestError) -> None:

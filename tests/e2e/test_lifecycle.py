@@ -127,7 +127,7 @@ def test_load_adds_pods_and_the_operator_lets_them_be(kube: Kube, store: Store, 
     until_promoted(kube, NAME)
     # When load takes more than its target, then the autoscaler's pods are counted and kept
     with Load(kube, cluster.images["runtime"], NAME, rate=150):
-        found = kube.until(KIND, NAME, lambda seen: seen["status"].get("readyReplicas") == 2, timeout=120)
+        found = kube.until(KIND, NAME, lambda seen: seen["status"].get("readyReplicas") == 2, timeout=300)
     assert found["status"]["stable"]["replicas"] == 2
 
 

@@ -50,7 +50,8 @@ def _seconds_to_be_ready(s: Situation, waiting_since: str) -> float:
 def _resolver_times(s: Situation) -> Iterable[float]:
     resolver = s.observed.resolvers.get(s.target.spec_hash)
     if s.target.record is None and s.status.blocked is None and resolver and resolver.state == "Running":
-        yield seconds_to_resolve(s.resource, resolver, s.now)
+        # A pod that cannot mount says so in no event of its own that is watched: it has to be looked at.
+        yield min(SLOW_POLL, seconds_to_resolve(s.resource, resolver, s.now))
 
 
 def _drain_times(s: Situation) -> Iterable[float]:

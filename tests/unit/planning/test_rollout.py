@@ -8,6 +8,7 @@ from sluice_operator.api.status import ModelDeploymentStatus, Phase
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Resolver, Window
 from sluice_operator.planning.planner import Images, plan
+from sluice_operator.planning.waking import SLOW_POLL
 
 from .world import DIGEST, START, World, make_spec
 
@@ -291,7 +292,7 @@ def test_what_keeps_a_resolver_waiting_is_told_at_once_and_refused_at_the_ready_
     assert world.status.reason == "MountFailed"
     assert problem.message in world.condition("Reconciling").message
     assert world.condition("Stalled").status == "False"
-    assert world.run().requeue_after == 600.0
+    assert world.run().requeue_after == SLOW_POLL, "a pod that cannot mount tells it in no event that is watched"
     world.wait(600)
     assert (world.status.reason, world.condition("Stalled").message) == ("MountFailed", problem.message)
     assert [note.reason for note in world.events].count("MountFailed") == 1

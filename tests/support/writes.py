@@ -15,7 +15,7 @@ OPERATOR = "app.kubernetes.io/component=operator"
 COUNTER = re.compile(r"^sluice_operator_api_writes_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
 LEASE = 'kind="Lease"'
 METRICS_PORT = 8080
-SETTLE_SECONDS = 45.0
+SETTLE_SECONDS = 180.0
 QUIET_SECONDS = 5.0
 
 
@@ -43,9 +43,14 @@ def settle(cluster: Cluster) -> None:
     while time.monotonic() < deadline:
         time.sleep(QUIET_SECONDS)
         now = operator_writes(cluster)
-        if now == before:
+        if now == before and not namespaces_leaving(cluster):
             return
         before = now
+
+
+def namespaces_leaving(cluster: Cluster) -> bool:
+    """Whether a namespace is still being emptied: what is deleted in it makes the operator act, and rightly so."""
+    return any(found["status"].get("phase") == "Terminating" for found in cluster.kube.select("namespace"))
 
 
 def operator_writes(cluster: Cluster) -> dict[str, float]:

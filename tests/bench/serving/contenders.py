@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -54,7 +55,7 @@ class Command:
     environ: dict[str, str]
 
 
-class Contender:
+class Contender(ABC):
     """A server of the Open Inference Protocol unless a subclass says otherwise."""
 
     name: str
@@ -71,9 +72,9 @@ class Contender:
             else sys.executable
         )
 
+    @abstractmethod
     def command(self, case: Case, ports: Ports, folder: Path) -> Command:
         """How to start it; `folder` is its own scratch folder."""
-        raise NotImplementedError
 
     def absent(self, encoding: Encoding, extensions: frozenset[str]) -> str | None:
         """Why it is not asked in this encoding; None when it is. `extensions` is what it advertises at `/v2`."""

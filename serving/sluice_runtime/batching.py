@@ -53,7 +53,15 @@ class Batcher:
         wall_clock: Callable[[], float] = time.perf_counter,
         guard: LoopGuard | None = None,
     ) -> None:
-        self._runs = BatchRunner(runner, max_rows, typical_seconds, observe, cpu_clock=cpu_clock, wall_clock=wall_clock)
+        self._runs = BatchRunner(
+            runner,
+            max_rows,
+            typical_seconds,
+            observe,
+            short_seconds=INLINE_SECONDS,
+            cpu_clock=cpu_clock,
+            wall_clock=wall_clock,
+        )
         self._max_queue = max_queue
         self._max_delay = max_delay
         self._max_wait = max_wait

@@ -206,8 +206,8 @@ class Exchange:
         self.status = status
         self.written = len(body)
         closing = b"" if self.keep_alive else b"connection: close\r\n"
-        parts = (_STATUS_LINES[status], self._line.common_headers(), headers, closing, b"content-length: %d\r\n\r\n")
-        self._write(b"".join(parts) % len(body), body)
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        self._write(b"".join((_STATUS_LINES[status], self._line.common_headers(), headers, closing, length)), body)
         self.done = True
         # It refers to this exchange; without the circle an answered request is gone at once.
         self.on_gone = None

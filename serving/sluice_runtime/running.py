@@ -76,6 +76,7 @@ class BatchRunner:
         typical_seconds: float,
         observe: Callable[[int, float], None],
         *,
+        short_seconds: float,
         cpu_clock: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
@@ -88,6 +89,8 @@ class BatchRunner:
         self._observe = observe
         self._cpu_clock = cpu_clock
         self._wall_clock = wall_clock
+        self._short_seconds = short_seconds
+        self._measures_cpu = True
         self._failures = 0
         self._reported_at = -_REPORT_SECONDS
 
@@ -126,13 +129,26 @@ class BatchRunner:
         return _split(outputs, [work.rows for work in batch])
 
     def _timed_run(self, outputs: tuple[str, ...], inputs: Tensors, rows: int) -> list[Tensor]:
-        started, cpu_started = self._wall_clock(), self._cpu_clock()
+        measured = self._measures_cpu
+        cpu_started = self._cpu_clock() if measured else 0.0
+        started = self._wall_clock()
         result = self._runner.run(list(outputs), inputs)
         seconds = self._wall_clock() - started
-        self.cpu_seconds.add(self._cpu_clock() - cpu_started)
+        self._note_cpu(self._cpu_clock() - cpu_started if measured else None, seconds)
         self.wall_seconds.add(seconds)
         self._observe(rows, seconds)
         return result
+
+    def _note_cpu(self, cpu: float | None, wall: float) -> None:
+        """Take the CPU time of a run in, or the wall time where that is short enough to bound it.
+
+        Reading a thread's CPU time is a system call, which costs a good part of a short run.
+        """
+        self._measures_cpu = wall >= self._short_seconds
+        if cpu is not None:
+            self.cpu_seconds.add(cpu)
+        elif not self._measures_cpu:
+            self.cpu_seconds.add(wall)
 
 
 def _split(outputs: list[Tensor], rows: list[int]) -> list[list[Tensor]]:

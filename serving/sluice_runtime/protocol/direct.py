@@ -14,7 +14,8 @@ from sluice_runtime.errors import STATUS, Kind, RequestError
 from sluice_runtime.exchange import Exchange
 from sluice_runtime.plane import InferRequest, InferResponse, Model, Plane
 from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_response
-from sluice_runtime.protocol.rest import Rest, error_headers
+from sluice_runtime.protocol.compression import IDENTITY
+from sluice_runtime.protocol.rest import Rest, Wishes, error_headers
 from sluice_runtime.running import Work
 from sluice_runtime.signature import Tensor
 
@@ -37,31 +38,33 @@ class Direct:
         head = exchange.head
         if head.target != self._target or head.method != b"POST" or self._plane.draining:
             return False
-        for name, _ in head.headers:
-            if name == b"content-encoding":
-                return False
-        Prediction(self._plane, self._rest, exchange).start()
+        try:
+            wishes = self._rest.read_headers(head.headers)
+        except RequestError:
+            return False
+        if wishes.encoding != IDENTITY:
+            return False
+        Prediction(self._plane, exchange).start(wishes)
         return True
 
 
 class Prediction:
     """One request on its way: the receiver of its work's outcome."""
 
-    __slots__ = ("_exchange", "_form", "_model", "_plane", "_request", "_rest", "_started")
+    __slots__ = ("_exchange", "_form", "_model", "_plane", "_request", "_started")
 
-    def __init__(self, plane: Plane, rest: Rest, exchange: Exchange) -> None:
+    def __init__(self, plane: Plane, exchange: Exchange) -> None:
         self._plane = plane
-        self._rest = rest
         self._exchange = exchange
         self._started = plane.begin()
         self._model: Model
         self._request: InferRequest
         self._form: Form
 
-    def start(self) -> None:
+    def start(self, wishes: Wishes) -> None:
         """Decode, check and queue; whatever is wrong is answered at once."""
         try:
-            self._submit()
+            self._submit(wishes)
         except RequestError as error:
             self._fail(error)
         except Exception:
@@ -89,11 +92,10 @@ class Prediction:
         unforeseen = RequestError(Kind.FAILED, "internal error of the runtime")
         self._fail(exception if isinstance(exception, RequestError) else unforeseen)
 
-    def _submit(self) -> None:
+    def _submit(self, wishes: Wishes) -> None:
         plane, exchange = self._plane, self._exchange
         self._model = model = plane.find(plane.name)
         plane.admit(model)
-        wishes = self._rest.read_headers(exchange.head.headers)
         self._request, self._form = decode_request(exchange.body(), model, wishes.json_bytes, wishes.timeout)
         work = plane.submit(model, self._request, self)
         exchange.on_gone = partial(self._abandon, work)

@@ -20,13 +20,15 @@ SLOW = INLINE_SECONDS * 1000
 
 def batcher_of(runner: FakeRunner, **settings: object) -> Batcher:
     """A batcher whose clock stands still, so that its idea of fast and slow is the test's alone."""
-    defaults: dict[str, object] = {"max_rows": 64, "max_queue": 100, "typical_seconds": 0.0, "cpu_clock": lambda: 0.0}
+    clocks = {"cpu_clock": lambda: 0.0, "wall_clock": lambda: 0.0}
+    defaults: dict[str, object] = {"max_rows": 64, "max_queue": 100, "typical_seconds": 0.0, **clocks}
     return Batcher(runner, **{**defaults, **settings})  # type: ignore[arg-type]
 
 
 def slow_batcher_of(runner: FakeRunner, **settings: object) -> Batcher:
     ticks = iter(range(10**6))
-    return batcher_of(runner, typical_seconds=SLOW, cpu_clock=lambda: next(ticks) * SLOW, **settings)
+    clocks = {"cpu_clock": lambda: next(ticks) * SLOW, "wall_clock": lambda: next(ticks) * SLOW}
+    return batcher_of(runner, **{"typical_seconds": SLOW, **clocks, **settings})
 
 
 def work_of(x: Tensor, outputs: tuple[str, ...] = ("y",), key: object = None) -> Work:
@@ -182,7 +184,7 @@ async def test_requests_gather_while_a_long_run_is_busy() -> None:
 
 async def test_a_new_model_proves_itself_on_the_thread_first() -> None:
     runner = FakeRunner()
-    batcher = Batcher(runner, max_rows=64, max_queue=100, cpu_clock=lambda: 0.0)
+    batcher = Batcher(runner, max_rows=64, max_queue=100, cpu_clock=lambda: 0.0, wall_clock=lambda: 0.0)
     assert not batcher.inline
     for _ in range(4):
         work = work_of(row(1))
@@ -210,6 +212,29 @@ async def test_a_model_that_becomes_fast_comes_back_to_the_loop() -> None:
         await work.future
     assert batcher.inline
     assert runner.threads == {"run_0", "MainThread"}
+
+
+async def test_waiting_for_the_processor_is_not_being_slow() -> None:
+    runner = FakeRunner()
+    ticks = iter(range(10**6))
+    batcher = batcher_of(runner, wall_clock=lambda: next(ticks) * SLOW)
+    for _ in range(20):
+        work = work_of(row(1))
+        submit(batcher, work)
+        await work.future
+    assert batcher.inline
+    assert runner.threads == {"MainThread"}
+
+
+async def test_a_model_that_becomes_slow_leaves_the_loop() -> None:
+    runner = FakeRunner()
+    walls, cpus = iter(range(10**6)), iter(range(10**6))
+    batcher = batcher_of(runner, wall_clock=lambda: next(walls) * SLOW, cpu_clock=lambda: next(cpus) * SLOW)
+    for _ in range(3):
+        work = work_of(row(1))
+        submit(batcher, work)
+        await work.future
+    assert not batcher.inline
 
 
 async def test_abandoned_work_is_dropped_before_it_runs() -> None:

@@ -121,6 +121,22 @@ def test_pods_that_a_quota_forbids_are_refused_with_a_reason(serving: Object, mo
     assert stable(found) == stable(serving)
 
 
+def test_a_refused_spec_stays_refused_until_the_part_that_makes_pods_changes(
+    serving: Object, module_kube: Kube, store: Store
+) -> None:
+    # Given a refused version
+    module_kube.apply(spec_of(store.uri("no-archive.tar.gz")))
+    refused = until_stalled(module_kube, NAME)
+    # When only its rollout changes, it stays refused
+    module_kube.apply(spec_of(store.uri("no-archive.tar.gz"), rollout=QUICK | {"drainDelay": "2s"}))
+    seen = until_stalled(module_kube, NAME)
+    assert seen["metadata"]["generation"] > refused["metadata"]["generation"]
+    assert seen["status"]["blocked"] == refused["status"]["blocked"]
+    # Then a corrected one is rolled out
+    module_kube.apply(spec_of(store.uri("v4.tar.gz")))
+    assert stable(until_promoted(module_kube, NAME)) != stable(serving)
+
+
 @contextmanager
 def quota_used_up(kube: Kube) -> Iterator[None]:
     quota = {

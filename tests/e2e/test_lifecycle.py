@@ -119,37 +119,54 @@ def test_stable_and_canary_are_autoscaled_each(kube: Kube, store: Store) -> None
     assert {scaler["maxReplicas"] for scaler in scalers.values()} == {10}
 
 
-def test_load_adds_pods_and_the_operator_lets_them_be(kube: Kube, store: Store, cluster: Cluster) -> None:
+class Scaled:
+    """A ModelDeployment that serves v1 and whose scaling is changed, which restarts nothing."""
+
+    def __init__(self, kube: Kube, store: Store) -> None:
+        self.kube, self.uri = kube, store.uri("v1.tar.gz")
+
+    def with_scaling(self, **scaling: Any) -> Object:
+        runtime = {"resources": SMALL | {"requests": {"cpu": "10m", "memory": "128Mi"}}}
+        self.kube.apply(small(self.uri, runtime=runtime, scaling=scaling))
+        return until_promoted(self.kube, NAME)
+
+    def until_pods(self, count: int) -> Object:
+        return self.kube.until(KIND, NAME, lambda seen: seen["status"].get("readyReplicas") == count)
+
+
+@pytest.fixture(scope="module")
+def scaled(module_kube: Kube, store: Store) -> Scaled:
+    """No pods yet."""
+    return Scaled(module_kube, store)
+
+
+def test_a_resource_at_rest_causes_no_writes(scaled: Scaled, cluster: Cluster) -> None:
+    # Given one ModelDeployment, autoscaled, that has nothing left to do
+    scaled.with_scaling(minReplicas=1, maxReplicas=2, target=100)
+    scaled.kube.until(KIND, NAME, lambda seen: is_true(seen, "ScalingActive"))
+    # When nothing happens for a while, then nothing is written
+    assert writes_during(cluster, scaled.kube, OURS, REST_SECONDS) == {}
+
+
+def test_load_adds_pods_and_the_operator_lets_them_be(scaled: Scaled, cluster: Cluster) -> None:
     # Given an autoscaled model whose request for CPU is small
-    runtime = {**RUNTIME, "resources": SMALL | {"requests": {"cpu": "10m", "memory": "128Mi"}}}
-    scaling = {"minReplicas": 1, "maxReplicas": 2, "metric": "cpu", "target": 100}
-    kube.apply(small(store.uri("v1.tar.gz"), runtime=runtime, scaling=scaling))
-    until_promoted(kube, NAME)
+    scaled.with_scaling(minReplicas=1, maxReplicas=2, target=100)
     # When load takes more than its target, then the autoscaler's pods are counted and kept
-    with Load(kube, cluster.images["runtime"], NAME, rate=150):
-        found = kube.until(KIND, NAME, lambda seen: seen["status"].get("readyReplicas") == 2, timeout=300)
+    with Load(scaled.kube, cluster.images["runtime"], NAME, rate=150):
+        found = scaled.until_pods(2)
     assert found["status"]["stable"]["replicas"] == 2
 
 
-def test_kubectl_scale_sets_the_number_of_pods(kube: Kube, store: Store) -> None:
-    kube.apply(small(store.uri("v1.tar.gz"), scaling={"replicas": 1}))
-    until_promoted(kube, NAME)
+def test_kubectl_scale_sets_the_number_of_pods(scaled: Scaled) -> None:
+    scaled.with_scaling(replicas=1)
+    scaled.until_pods(1)
 
-    kube.run("scale", f"{KIND}/{NAME}", "--replicas=2")
+    scaled.kube.run("scale", f"{KIND}/{NAME}", "--replicas=2")
 
-    found = kube.until(KIND, NAME, lambda seen: seen["status"].get("readyReplicas") == 2)
-    assert found["spec"]["scaling"]["replicas"] == 2
-
-
-def test_a_resource_at_rest_causes_no_writes(kube: Kube, store: Store, cluster: Cluster) -> None:
-    # Given a ModelDeployment that has nothing left to do
-    kube.apply(small(store.uri("v1.tar.gz"), scaling={"minReplicas": 1, "maxReplicas": 2}))
-    until_promoted(kube, NAME)
-    kube.until(KIND, NAME, lambda seen: is_true(seen, "ScalingActive"))
-    # When nothing happens for a while, then nothing is written
-    assert writes_during(cluster, kube, OURS, REST_SECONDS) == {}
+    assert scaled.until_pods(2)["spec"]["scaling"]["replicas"] == 2
 
 
 @pytest.mark.parametrize("name", samples.names())
-def test_every_sample_can_be_applied(kube: Kube, name: str) -> None:
-    kube.run("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", str(samples.SAMPLES / name))
+def test_every_sample_can_be_applied(module_kube: Kube, name: str) -> None:
+    path = str(samples.SAMPLES / name)
+    module_kube.run("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", path)

@@ -19,8 +19,8 @@ from support.store import Store
 NAME = "store-revenue"
 RATE = 100.0
 # Long enough for every timeout to run out; the benchmark of the operator measures longer outages.
-APISERVER_SECONDS = 20
-OPERATOR_SECONDS = 20
+APISERVER_SECONDS = 15
+OPERATOR_SECONDS = 10
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 

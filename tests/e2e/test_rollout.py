@@ -50,19 +50,20 @@ def rollout_of(found: Object) -> dict[str, Any]:
     return rollout
 
 
-@pytest.fixture
-def rollouts(kube: Kube, store: Store, cluster: Cluster) -> Rollouts:
-    """No version yet."""
-    return Rollouts(kube, store, cluster)
+@pytest.fixture(scope="module")
+def rollouts(module_kube: Kube, store: Store, cluster: Cluster) -> Rollouts:
+    """One ModelDeployment for all rollouts: each begins by going back to v1, and brings versions of its own, because
+    one that was stable before skips the steps."""
+    return Rollouts(module_kube, store, cluster)
 
 
 def test_a_good_version_walks_through_its_steps_and_no_request_fails(
     kube: Kube, store: Store, cluster: Cluster, zoo: Zoo
 ) -> None:
-    # Given the canary sample with short holds, two routers and load on it
+    # Given the canary sample with short holds, and load on it
     walk = samples.read("canary.yaml")[0]["spec"]["rollout"]
-    walk |= {"steps": steps(5, 25, 50, hold="3s"), "drainDelay": "1s", "analysis": {**ERRORS, "minRequests": 10}}
-    spec: dict[str, Any] = {"runtime": RUNTIME, "scaling": {"minReplicas": 2}, "rollout": walk}
+    walk |= {"steps": steps(5, 25, 50), "drainDelay": "1s", "analysis": {**ERRORS, "minRequests": 10}}
+    spec: dict[str, Any] = {"runtime": RUNTIME, "rollout": walk}
     kube.apply(samples.model_deployment("canary.yaml", store.uri("v1.tar.gz"), **spec))
     first = until_promoted(kube, NAME)
     with History(kube, NAME) as history, Load(kube, cluster.images["runtime"], NAME, RATE) as load:
@@ -117,9 +118,9 @@ def test_a_version_that_is_slow_is_taken_back(rollouts: Rollouts) -> None:
 
 
 def test_a_return_to_the_former_version_skips_the_steps(rollouts: Rollouts) -> None:
-    # Given v1, replaced by v2
+    # Given v1, replaced by v4
     first = rollouts.promoted("v1")
-    rollouts.promoted("v2")
+    rollouts.promoted("v4")
     # When v1 is applied again, with a step that would be held for an hour
     again = rollouts.promoted("v1", steps=steps(10, hold=NEVER))
     # Then it is the very same revision, at once
@@ -139,18 +140,3 @@ def test_a_third_version_in_the_middle_of_a_rollout_takes_the_place_of_the_secon
     assert decided == [(second, 50), (second, 0), (stable(third), 50), (stable(third), 100)]
     outcomes = {entry["revision"]: entry["outcome"] for entry in third["status"]["history"]}
     assert outcomes[second] == "Superseded"
-
-
-def test_a_version_that_was_taken_back_stays_so_until_the_spec_changes(rollouts: Rollouts) -> None:
-    # Given a version that was refused
-    rollouts.promoted("v1")
-    rollouts.apply("corrupt")
-    refused = until_stalled(rollouts.kube, NAME)
-    # When the spec is applied again unchanged but for its rollout, it stays refused
-    rollouts.apply("corrupt", steps=steps(10))
-    generation = rollouts.kube.get(KIND, NAME)["metadata"]["generation"]
-    seen = rollouts.kube.until(KIND, NAME, lambda found: found["status"]["observedGeneration"] == generation)
-    assert generation > refused["metadata"]["generation"]
-    assert is_true(seen, "Stalled")
-    # Then a corrected spec is rolled out
-    assert not is_true(rollouts.promoted("v2"), "Stalled")

@@ -34,7 +34,7 @@ class Zoo:
 
 def make_zoo(folder: Path) -> Zoo:
     """Train, export and package everything; `folder` is scratch space."""
-    good = {name: packages.train(c) for name, c in {"v1": 0.001, "v2": 0.01, "v3": 0.1}.items()}
+    good = {name: packages.train(c) for name, c in {"v1": 0.001, "v2": 0.01, "v3": 0.1, "v4": 0.3}.items()}
     models: dict[str, onnx.ModelProto | bytes] = {**good}
     models |= {"failing": packages.failing(good["v2"]), "slow": packages.slow(good["v2"], SLOW_ROUNDS)}
     models["opset"] = with_opset(good["v1"], NEWEST_OPSET)

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from localcluster import control
-from support.cluster import Cluster, SetupError, find_cluster, install_chart
+from support.cluster import Cluster, SetupError, reserved_cluster
 from support.deployments import model_deployment, until_promoted
 from support.history import History
 from support.kube import Kube
@@ -76,12 +76,8 @@ class Bench:
 def main(words: Sequence[str] | None = None) -> int:
     """Measure everything; 0 when every claim holds."""
     console = Console()
-    cluster = find_cluster()
-    if not cluster.local:
-        raise SetupError("this benchmark stops components of its cluster, so it only runs on the local one")
-    install_chart(cluster)
     report = Report("bench/operator.json")
-    with open_bench(cluster, report, console) as bench:
+    with reserved_cluster() as cluster, open_bench(cluster, report, console) as bench:
         for measure in (at_rest, walk, foreign_pods, api_server_away, operator_away, control_plane_restarted):
             console.rule(measure.__name__.replace("_", " "))
             measure(bench)
@@ -94,6 +90,8 @@ def main(words: Sequence[str] | None = None) -> int:
 @contextmanager
 def open_bench(cluster: Cluster, report: Report, console: Console) -> Iterator[Bench]:
     """Serve version 1 and put load on it."""
+    if not cluster.local:
+        raise SetupError("this benchmark stops components of its cluster, so it only runs on the local one")
     kube = cluster.kube.within(NAMESPACE)
     for namespace in (NAMESPACE, FOREIGN):
         kube.delete("namespace", namespace)

@@ -13,7 +13,7 @@ from demo import chapters, verdicts
 from demo.models import train_versions
 from demo.stage import Stage, open_stage
 from localcluster.errors import ClusterError
-from support.cluster import SetupError, find_cluster, install_chart
+from support.cluster import SetupError, reserved_cluster
 from support.kube import DeadlineError, KubectlError
 from support.load import LostRecordsError
 from support.report import Report
@@ -41,12 +41,10 @@ def parser() -> argparse.ArgumentParser:
 def run(console: Console, live: bool, keep: bool) -> int:
     """Set up, tell the story under load, judge it."""
     console.rule("Set-up")
-    cluster = find_cluster()
-    console.print("installing the chart")
-    install_chart(cluster)
     console.print("training on the breast cancer data set (569 rows, 30 features), exporting to ONNX, packaging")
     versions = train_versions(TRIES)
-    with open_stage(cluster, versions, console, live=live, keep=keep) as stage:
+    console.print("bringing the cluster up and installing the chart")
+    with reserved_cluster() as cluster, open_stage(cluster, versions, console, live=live, keep=keep) as stage:
         tell(stage)
         report = Report("demo-report.json")
         verdicts.judge(stage, report)

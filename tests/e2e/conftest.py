@@ -11,7 +11,7 @@ import pytest
 
 from e2e.zoo import Zoo, make_zoo
 from support.client import Client, run_client
-from support.cluster import Cluster, find_cluster, install_chart
+from support.cluster import Cluster, reserved_cluster
 from support.kube import Kube
 from support.store import Store, run_store
 
@@ -22,11 +22,10 @@ KEEP = "SLUICE_KEEP"
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
+def cluster() -> Iterator[Cluster]:
     """The cluster with the chart installed."""
-    found = find_cluster()
-    install_chart(found)
-    return found
+    with reserved_cluster() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

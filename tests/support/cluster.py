@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localcluster import build, images, layout
+from localcluster import build, cachedir, images, layout
 from localcluster import cluster as localcluster
 from support.kube import Kube
 
@@ -39,6 +40,20 @@ class Cluster:
     def system(self) -> Kube:
         """kubectl in the operator's namespace."""
         return self.kube.within(SYSTEM)
+
+
+@contextmanager
+def reserved_cluster(environ: Mapping[str, str] = os.environ) -> Iterator[Cluster]:
+    """The cluster with the chart installed, for us alone: runs that share one operator would disturb each other.
+
+    Raises:
+        SetupError: it cannot be used as asked.
+        localcluster.errors.ClusterError: the local cluster cannot be brought up.
+    """
+    with cachedir.lock(layout.cache() / "locks" / "cluster-in-use.lock", "another run on the cluster"):
+        cluster = find_cluster(environ)
+        install_chart(cluster)
+        yield cluster
 
 
 def find_cluster(environ: Mapping[str, str] = os.environ) -> Cluster:

@@ -1,4 +1,4 @@
-"""Around the rollout: volumes, scaling, rest, deletion, and the samples."""
+"""Around the rollout: volumes, scaling, rest and deletion."""
 
 from __future__ import annotations
 
@@ -164,9 +164,3 @@ def test_kubectl_scale_sets_the_number_of_pods(scaled: Scaled) -> None:
     scaled.kube.run("scale", f"{KIND}/{NAME}", "--replicas=2")
 
     assert scaled.until_pods(2)["spec"]["scaling"]["replicas"] == 2
-
-
-@pytest.mark.parametrize("name", samples.names())
-def test_every_sample_can_be_applied(module_kube: Kube, name: str) -> None:
-    path = str(samples.SAMPLES / name)
-    module_kube.run("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", path)

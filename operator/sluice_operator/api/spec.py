@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from sluice.config import PROVIDER_PATTERN
 from sluice.uri import KNOWN_SCHEMES
 from sluice_operator.api.base import ApiModel, rules
+from sluice_operator.api.matching import Match
 from sluice_operator.api.scalars import Digest, Duration, ObjectName, Quantity
 
 URI_PATTERN = rf"^({'|'.join(KNOWN_SCHEMES)})://.+$"
@@ -211,7 +212,9 @@ class Scaling(ApiModel):
 class Step(ApiModel):
     """One step of a rollout."""
 
-    weight: Annotated[int, Field(ge=1, le=100)] = Field(description="Percent of the requests for the new version.")
+    weight: Annotated[int, Field(ge=0, le=100)] = Field(
+        description="Percent of the requests for the new version. 0: only requests that `match` finds."
+    )
     hold: Duration = Field(
         default="0s",
         description="How long the weight is held, counted from when every router is seen to apply it.",
@@ -281,6 +284,15 @@ class Analysis(ApiModel):
 class Rollout(ApiModel):
     """How a new version takes over. Changing it restarts nothing."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.steps) || self.steps.all(s, s.weight > 0) || (has(self.match) && self.match.size() > 0)",
+                "a step of weight 0 needs match: nobody else would reach the new version",
+            )
+        )
+    )
+
     steps: Annotated[list[Step], Field(max_length=20)] = Field(
         default_factory=list,
         description="Weights the new version walks through before it gets everything. Empty: all traffic moves as "
@@ -291,6 +303,11 @@ class Rollout(ApiModel):
                 "weights of steps must rise",
             )
         ),
+    )
+    match: Annotated[list[Match], Field(max_length=8)] = Field(
+        default_factory=list,
+        description="Testers: requests that any of these finds go to the new version as soon as its pods are ready, at "
+        "any weight; all others go by weight. What testers see counts in the analysis like any other request.",
     )
     ready_deadline: Duration = Field(
         default="10m",

@@ -39,6 +39,7 @@ from sluice_operator.planning.identity import Target, find_target
 from sluice_operator.planning.observed import Observed, Problem, RevisionRecord
 from sluice_operator.planning.plan import Plan
 from sluice_operator.planning.situation import Situation, next_weight, seconds_to_resolve
+from sluice_operator.planning.traffic import live_revisions, wanted_traffic
 from sluice_operator.planning.waking import requeue_after
 from sluice_operator.routing import envoy
 from sluice_operator.routing.base import Traffic
@@ -150,32 +151,6 @@ def _end_drains(s: Situation) -> ModelDeploymentStatus:
 
 def _still_draining(entry: Draining, delay: float, now: datetime) -> bool:
     return entry.since is None or seconds_since(entry.since, now) < delay
-
-
-def wanted_traffic(resource: ModelDeployment) -> Traffic:
-    """What the routers should do, from status alone: so a decision that is written down is carried out."""
-    status = resource.status
-    return Traffic(
-        namespace=resource.namespace,
-        name=resource.name,
-        weights=_weights(status),
-        revisions=tuple(live_revisions(status)),
-    )
-
-
-def _weights(status: ModelDeploymentStatus) -> dict[str, int]:
-    weight = status.rollout.weight if status.rollout else 0
-    shares = {status.stable.revision: 100 - weight} if status.stable else {}
-    if status.canary and weight:
-        # Without a stable version the first one carries everything from its first moment.
-        shares[status.canary.revision] = weight if status.stable else 100
-    return {revision: share for revision, share in shares.items() if share}
-
-
-def live_revisions(status: ModelDeploymentStatus) -> list[str]:
-    """Revisions with pods: stable, canary and those that drain."""
-    named = [live.revision for live in (status.stable, status.canary) if live]
-    return [*named, *(entry.revision for entry in status.draining if entry.revision not in named)]
 
 
 def report(before: Situation, after: Situation) -> ModelDeploymentStatus:

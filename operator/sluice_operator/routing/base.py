@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sluice_operator.api.base import Manifest
+from sluice_operator.api.matching import Match
 from sluice_operator.api.resource import ModelDeployment
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Requests that any of `matches` finds go to `revision`, whatever its weight."""
+
+    revision: str
+    matches: tuple[Match, ...]
 
 
 @dataclass(frozen=True)
@@ -15,14 +24,15 @@ class Traffic:
     `weights` is percent by revision: 100 in sum, or empty while nothing is ready. `revisions` is every revision the
     router should know the members of: a canary before its first weight and one that drains as well as the weighted.
     A revision has to be known to every router, with members, before it gets a weight: routers may see a weight a
-    moment before the members that come with it, and that moment costs requests.
+    moment before the members that come with it, and that moment costs requests. The same holds for `testers`.
     Raises ValueError where the two do not fit.
     """
 
     namespace: str
     name: str
-    weights: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, int] = field(default_factory=dict, hash=False)
     revisions: tuple[str, ...] = ()
+    testers: Matched | None = None
     cluster_domain: str = "cluster.local"
 
     def __post_init__(self) -> None:
@@ -30,8 +40,11 @@ class Traffic:
             raise ValueError(f"weights must sum to 100, not {dict(self.weights)}")
         if any(weight < 0 for weight in self.weights.values()):
             raise ValueError(f"weights must not be negative: {dict(self.weights)}")
-        if unknown := set(self.weights) - set(self.revisions):
-            raise ValueError(f"weighted revisions {sorted(unknown)} are not among the known {self.revisions}")
+        if unknown := self._routed() - set(self.revisions):
+            raise ValueError(f"routed revisions {sorted(unknown)} are not among the known {self.revisions}")
+
+    def _routed(self) -> set[str]:
+        return {*self.weights, *([self.testers.revision] if self.testers else [])}
 
 
 class Backend(Protocol):

@@ -15,6 +15,12 @@ _KEPT_STATS = (
 )
 """Envoy keeps hundreds of counters for each cluster; these are the ones that someone reads."""
 
+_REGEX_PROGRAM_MOST = 50_000
+"""Envoy refuses a configuration with a regular expression of more than 100 instructions by default, and a class such
+as `\\w` takes dozens. The resource's own rules bound what may be written; RE2 is linear in the text."""
+
+_RUNTIME = {"name": "static", "static_layer": {"re2": {"max_program_size": {"error_level": _REGEX_PROGRAM_MOST}}}}
+
 UPTIME_LAG_SECONDS = 1
 """How old `server.uptime` may be: Envoy refreshes it with each flush of its stats, every 5 s by default."""
 
@@ -32,6 +38,7 @@ def bootstrap(layout: Layout) -> Json:
             "listeners": [read_only_listener(layout)],
             "clusters": [loopback_cluster(ADMIN_CLUSTER, layout.admin_port)],
         },
+        "layered_runtime": {"layers": [_RUNTIME]},
         "stats_flush_interval": f"{UPTIME_LAG_SECONDS}s",
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [_regex(kept) for kept in _KEPT_STATS]}}},
     }

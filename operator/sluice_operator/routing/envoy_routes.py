@@ -2,6 +2,7 @@
 
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_clusters import GRPC_SUFFIX
+from sluice_operator.routing.envoy_matching import carries
 from sluice_operator.routing.envoy_proto import Json, extension
 
 ROUTES = "endpoint"
@@ -19,7 +20,7 @@ _GRPC: Json = {
 def route_configuration(traffic: Traffic) -> Json:
     """`/v2` and gRPC go to the revisions by weight, drawn anew for every request; nothing else exists."""
     doors = ((_V2, ""), (_GRPC, GRPC_SUFFIX))
-    served = [_split(traffic, *door) if traffic.weights else _nothing_ready(traffic, door[0]) for door in doors]
+    served = [route for match, suffix in doors for route in _door(traffic, match, suffix)]
     return {
         "name": ROUTES,
         # Refusing a route whose cluster is not yet there would leave it refused: the file does not change again.
@@ -28,17 +29,35 @@ def route_configuration(traffic: Traffic) -> Json:
     }
 
 
+def _door(traffic: Traffic, match: Json, suffix: str) -> list[Json]:
+    """The routes of one protocol; the first that matches counts."""
+    if not traffic.weights:
+        return [_nothing_ready(traffic, match)]
+    return [*_testers(traffic, match, suffix), _split(traffic, match, suffix)]
+
+
+def _testers(traffic: Traffic, match: Json, suffix: str) -> list[Json]:
+    if traffic.testers is None:
+        return []
+    revision = traffic.testers.revision
+    return [
+        {
+            "match": {**match, **carries(tester)},
+            "route": {"cluster": revision + suffix, **_forwarding()},
+            "response_headers_to_add": [_header(REVISION_HEADER, revision)],
+        }
+        for tester in traffic.testers.matches
+    ]
+
+
 def _split(traffic: Traffic, match: Json, suffix: str) -> Json:
     weighted = [_weighted(revision, suffix, weight) for revision, weight in sorted(traffic.weights.items()) if weight]
-    return {
-        "match": match,
-        "route": {
-            "weighted_clusters": {"clusters": weighted},
-            # The runtime owns the deadline. A stream on which nothing moves ends by the listener's idle time.
-            "timeout": "0s",
-            "retry_policy": _retry_unsent(),
-        },
-    }
+    return {"match": match, "route": {"weighted_clusters": {"clusters": weighted}, **_forwarding()}}
+
+
+def _forwarding() -> Json:
+    # The runtime owns the deadline. A stream on which nothing moves ends by the listener's idle time.
+    return {"timeout": "0s", "retry_policy": _retry_unsent()}
 
 
 def _weighted(revision: str, suffix: str, weight: int) -> Json:

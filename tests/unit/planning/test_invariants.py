@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from sluice_operator.api import names
-from sluice_operator.api.status import ModelDeploymentStatus
+from sluice_operator.api.status import ModelDeploymentStatus, Phase
 from sluice_operator.planning.observed import Problem, Window
+from sluice_operator.planning.traffic import wanted_traffic
 
 from .world import World, make_spec
 
@@ -20,6 +21,8 @@ ANALYSIS = {
     "inconclusiveDeadline": "60s",
     "checks": [{"metric": "errorRate", "max": 0.01}],
 }
+
+MATCH = [{"header": {"name": "x-tester", "present": True}}]
 
 
 def model_revision(manifest: Any) -> str | None:
@@ -34,7 +37,8 @@ class Rollouts(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         steps = [{"weight": 10, "hold": "10s"}, {"weight": 50, "hold": "10s"}]
-        self.world = World(make_spec(scaling={"replicas": 3}, rollout={"steps": steps, "analysis": ANALYSIS}))
+        rollout = {"steps": steps, "analysis": ANALYSIS, "match": MATCH}
+        self.world = World(make_spec(scaling={"replicas": 3}, rollout=rollout))
         self.world.settle()
 
     @rule(number=st.integers(1, 4))
@@ -92,6 +96,11 @@ class Rollouts(RuleBasedStateMachine):
     @invariant()
     def traffic_goes_only_where_pods_are_wanted(self) -> None:
         assert set(self.world.weights) <= set(self.world.wanted)
+
+    @invariant()
+    def testers_never_go_where_a_rollback_has_begun(self) -> None:
+        told, rollout = wanted_traffic(self.world.resource).testers, self.world.status.rollout
+        assert told is None or (rollout and rollout.phase not in (Phase.starting, Phase.rolling_back))
 
     @invariant()
     def stable_is_never_below_what_it_carries(self) -> None:

@@ -6,16 +6,24 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sluice_operator.api.matching import Match
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy
-from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.base import Matched, Traffic
 
 GOLDEN = Path(__file__).parent / "golden"
 STABLE, CANARY = "0123456789", "abcdef0123"
+MATCHES = (
+    Match.model_validate({"header": {"name": "X-Tester", "value": "yes"}}),
+    Match.model_validate({"header": {"name": "x-team", "regex": "shop-.*"}, "cookie": {"name": "t", "present": True}}),
+)
 
 CASES = {
     "nothing-ready": Traffic("shop", "store-revenue"),
     "canary-known": Traffic("shop", "store-revenue", {STABLE: 100, CANARY: 0}, (STABLE, CANARY)),
+    "canary-tested": Traffic(
+        "shop", "store-revenue", {STABLE: 100}, (STABLE, CANARY), testers=Matched(CANARY, MATCHES)
+    ),
     "canary-weighted": Traffic("shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY)),
 }
 

@@ -7,9 +7,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice_operator.api.matching import Match
 from sluice_operator.routing import envoy, envoy_config
-from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.base import Matched, Traffic
 
+TESTER = Match.model_validate({"header": {"name": "x-tester", "present": True}})
 REVISIONS = st.lists(st.text("0123456789abcdef", min_size=10, max_size=10), min_size=1, max_size=4, unique=True)
 
 
@@ -82,3 +84,18 @@ def test_traffic_that_cannot_be_routed_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Traffic("shop", "m", weights, revisions)
+
+
+def test_testers_of_a_revision_that_routers_do_not_know_are_refused() -> None:
+    with pytest.raises(ValueError, match="not among the known"):
+        Traffic("shop", "m", {"a": 100}, ("a",), testers=Matched("b", (TESTER,)))
+
+
+def test_testers_are_looked_at_before_the_split_and_nowhere_while_nothing_is_ready() -> None:
+    testers = Matched("b" * 10, (TESTER,))
+    tested = Traffic("shop", "m", {"a" * 10: 100}, ("a" * 10, "b" * 10), testers=testers)
+    (routes,) = _resources(tested, "rds.yaml")
+    targets = [route.get("route", {}).get("cluster") for route in routes["virtual_hosts"][0]["routes"]]
+    assert targets == ["b" * 10, None, "b" * 10 + "-grpc", None, None]
+    (empty,) = _resources(Traffic("shop", "m", {}, ("b" * 10,), testers=testers), "rds.yaml")
+    assert empty == _resources(Traffic("shop", "m", {}, ("b" * 10,)), "rds.yaml")[0]

@@ -1,0 +1,40 @@
+"""What the routers should do, from status and spec alone: so a decision that is written down is carried out."""
+
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.status import ModelDeploymentStatus, Phase
+from sluice_operator.routing.base import Matched, Traffic
+
+
+def wanted_traffic(resource: ModelDeployment) -> Traffic:
+    """The traffic that status asks for."""
+    return Traffic(
+        namespace=resource.namespace,
+        name=resource.name,
+        weights=_weights(resource.status),
+        revisions=tuple(live_revisions(resource.status)),
+        testers=_testers(resource),
+    )
+
+
+def live_revisions(status: ModelDeploymentStatus) -> list[str]:
+    """Revisions with pods: stable, canary and those that drain."""
+    named = [live.revision for live in (status.stable, status.canary) if live]
+    return [*named, *(entry.revision for entry in status.draining if entry.revision not in named)]
+
+
+def _weights(status: ModelDeploymentStatus) -> dict[str, int]:
+    weight = status.rollout.weight if status.rollout else 0
+    shares = {status.stable.revision: 100 - weight} if status.stable else {}
+    if status.canary and weight:
+        # Without a stable version the first one carries everything from its first moment.
+        shares[status.canary.revision] = weight if status.stable else 100
+    return {revision: share for revision, share in shares.items() if share}
+
+
+def _testers(resource: ModelDeployment) -> Matched | None:
+    """Where testers go: to a canary whose pods every router has seen, while there is a choice."""
+    status, matches = resource.status, resource.spec.rollout.match
+    if not (matches and status.stable and status.canary and status.rollout):
+        return None
+    routable = status.rollout.phase in (Phase.stepping, Phase.promoting)
+    return Matched(status.canary.revision, tuple(matches)) if routable else None

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import API_VERSION, KIND, ModelDeployment, Reported
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
@@ -110,8 +109,8 @@ class Cluster:
     async def _router(self, seen: Seen, revisions: Sequence[str]) -> RouterState:
         deployment = observe.router_deployment(seen)
         pods = observe.router_pods(seen)
-        reachable = [pod for pod in pods if problems.ready(pod) and _ip(pod)]
-        asked = await self._traffic.routers([(_name(pod), _ip(pod), True) for pod in reachable], revisions)
+        reachable = [pod for pod in pods if problems.ready(pod) and observe.ip(pod)]
+        asked = await self._traffic.routers([(_name(pod), observe.ip(pod), True) for pod in reachable], revisions)
         others = tuple(RouterPod(_name(pod), ready=False) for pod in pods if pod not in reachable)
         return RouterState(
             wanted=int(deployment["spec"].get("replicas", 1)) if deployment else 0,
@@ -128,21 +127,12 @@ class Cluster:
         if rollout is None or rollout.phase is not Phase.stepping or resource.spec.rollout.analysis is None:
             self._traffic.forget(key)
             return None
-        routers = [_ip(pod) for pod in observe.router_pods(seen) if problems.ready(pod) and _ip(pod)]
-        return await self._traffic.windows(key, routers, {rev: _model_ips(seen, rev) for rev in revisions})
-
-
-def _model_ips(seen: Seen, revision: str) -> list[str]:
-    pods = [pod for pod in seen.pods if observe.label(pod, names.REVISION) == revision]
-    return [_ip(pod) for pod in pods if problems.ready(pod) and not problems.leaving(pod) and _ip(pod)]
+        pods = {revision: observe.model_ips(seen, revision) for revision in revisions}
+        return await self._traffic.windows(key, observe.router_ips(seen), pods)
 
 
 def _name(pod: Mapping[str, Any]) -> str:
     return str(pod["metadata"]["name"])
-
-
-def _ip(pod: Mapping[str, Any]) -> str:
-    return str((pod.get("status") or {}).get("podIP", ""))
 
 
 def _status_body(resource: Reported, status: ModelDeploymentStatus) -> dict[str, Any]:

@@ -112,6 +112,17 @@ def router_pods(seen: Seen) -> list[Json]:
     return [pod for pod in seen.pods if label(pod, names.COMPONENT) == "router" and not problems.leaving(pod)]
 
 
+def router_ips(seen: Seen) -> list[str]:
+    """Addresses of the routers that serve."""
+    return [ip(pod) for pod in router_pods(seen) if problems.ready(pod) and ip(pod)]
+
+
+def model_ips(seen: Seen, revision: str) -> list[str]:
+    """Addresses of a revision's pods that serve."""
+    pods = [pod for pod in seen.pods if label(pod, names.REVISION) == revision]
+    return [ip(pod) for pod in pods if problems.ready(pod) and not problems.leaving(pod) and ip(pod)]
+
+
 def router_problem(seen: Seen) -> Problem | None:
     """Why router pods do not get on."""
     return problems.workload_problem(router_pods(seen), router_deployment(seen), seen.warnings)
@@ -187,6 +198,11 @@ def _podless(job: Json, pods: Sequence[Json], now: datetime) -> bool:
 def label(obj: Json, name: str) -> str:
     """A label's value, empty where it is missing."""
     return str((obj["metadata"].get("labels") or {}).get(name, ""))
+
+
+def ip(pod: Json) -> str:
+    """A pod's address, empty before it has one."""
+    return str((pod.get("status") or {}).get("podIP", ""))
 
 
 def config_version(pod: Json) -> str:

@@ -1,0 +1,67 @@
+"""What the page is told, as JSON: plain pictures of resources and samples, and never a word of a Secret."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sluice_operator.api.resource import ModelDeployment, Reported
+from sluice_operator.api.status import ModelDeploymentStatus
+from sluice_operator.dashboard.series import Sample
+
+Json = Mapping[str, Any]
+
+PLOTTED = ("weight", "rate", "error_rate", "p50", "p99")
+
+
+def summary(resource: Reported) -> Json:
+    """A model's row in the list."""
+    status = resource.status
+    return {
+        "namespace": resource.namespace,
+        "name": resource.name,
+        "health": health(status),
+        "reason": status.reason,
+        "message": _message(status),
+        "stable": status.stable.revision if status.stable else None,
+        "canary": status.canary.revision if status.canary else None,
+        "weight": status.rollout.verified_weight if status.rollout else None,
+        "step": status.step,
+        "replicas": status.replicas,
+        "readyReplicas": status.ready_replicas,
+    }
+
+
+def health(status: ModelDeploymentStatus) -> str:
+    """One word for a badge. A version that was taken back outshines the one that serves: somebody has to act."""
+    true = {condition.type for condition in status.conditions if condition.status == "True"}
+    if "Stalled" in true:
+        return "Stalled"
+    if "Reconciling" in true:
+        return "Progressing"
+    return "Ready" if "Ready" in true else "NotReady"
+
+
+def detail(resource: Reported, samples: Sequence[Sample]) -> Json:
+    """Everything about one model: its row, status as it is written, the spec's steps, the plots."""
+    spec = resource.spec.rollout.to_json() if isinstance(resource, ModelDeployment) else {}
+    return {**summary(resource), "status": resource.status.to_json(), "rollout": spec, "series": plots(samples)}
+
+
+def plots(samples: Sequence[Sample]) -> Json:
+    """Columns over a common time: each plot has a list by revision, None where nothing was measured."""
+    revisions = list(dict.fromkeys(revision for sample in samples for revision in sample.points))
+    return {
+        "time": [round(sample.time, 3) for sample in samples],
+        **{name: {rev: [_value(sample, rev, name) for sample in samples] for rev in revisions} for name in PLOTTED},
+    }
+
+
+def _value(sample: Sample, revision: str, name: str) -> float | None:
+    found = sample.points.get(revision)
+    return getattr(found, name) if found else None
+
+
+def _message(status: ModelDeploymentStatus) -> str:
+    if status.blocked:
+        return status.blocked.message
+    said = [condition.message for condition in status.conditions if condition.type in ("Reconciling", "Ready")]
+    return next((message for message in said if message), "")

@@ -185,6 +185,10 @@ class Bench:
         self._stack.push_async_callback(upstream.stop)
         return upstream
 
+    async def client(self) -> aiohttp.ClientSession:
+        """A client that keeps no cookies of its own accord."""
+        return await self._stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+
     async def dns(self) -> Dns:
         dns = Dns()
         await dns.start()
@@ -197,9 +201,10 @@ class Bench:
         members: Mapping[str, tuple[Upstream | Address, ...]],
         resolvers: tuple[Address, ...] = (),
         grpc_members: Mapping[str, tuple[Address, ...]] | None = None,
+        folder: Path | None = None,
     ) -> Router:
         addresses = {name: _addresses(found) for name, found in members.items()}
-        router = Router(self._folder, addresses, self.http, resolvers, dict(grpc_members or {}))
+        router = Router(folder or self._folder, addresses, self.http, resolvers, dict(grpc_members or {}))
         router.write(wanted)
         await router.start()
         self._stack.push_async_callback(router.stop)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from sluice_operator.api.base import ApiModel, rules
+from sluice_operator.api.scalars import DURATION_PATTERN, Duration
 
 NAME_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_|~-]+$"
 COOKIE_PATTERN = r"^[!#-+.-:<-\[\]-~-]+$"
@@ -83,3 +84,37 @@ class Match(ApiModel):
 
     header: HeaderMatch | None = Field(default=None, description="A header.")
     cookie: CookieMatch | None = Field(default=None, description="A cookie.")
+
+
+class StickyCookie(ApiModel):
+    """The cookie by which a user is known again."""
+
+    name: CookieName = Field(default="sluice-user", description="Name of the cookie.")
+    ttl: Annotated[
+        Duration,
+        Field(
+            json_schema_extra=rules(
+                (f"!self.matches(r'{DURATION_PATTERN}') || duration(self) >= duration('1s')", "ttl is at least 1s")
+            )
+        ),
+    ] = Field(
+        default="720h",
+        description="How long a user is known. Longer than a rollout takes, or a user may go back and forth in it.",
+    )
+
+
+class Sticky(ApiModel):
+    """By what a user is known."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(("has(self.cookie) != has(self.header)", "set exactly one of cookie and header"))
+    )
+
+    cookie: StickyCookie | None = Field(
+        default=None, description="A cookie that the router gives to those who have none, for browsers and cookie jars."
+    )
+    header: HeaderName | None = Field(
+        default=None,
+        description="A header that names the user and that applications send with every request. Requests without it "
+        "go by weight, each for itself.",
+    )

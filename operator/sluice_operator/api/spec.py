@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from sluice.config import PROVIDER_PATTERN
 from sluice.uri import KNOWN_SCHEMES
 from sluice_operator.api.base import ApiModel, rules
-from sluice_operator.api.matching import Match
+from sluice_operator.api.matching import Match, Sticky
 from sluice_operator.api.scalars import Digest, Duration, ObjectName, Quantity
 
 URI_PATTERN = rf"^({'|'.join(KNOWN_SCHEMES)})://.+$"
@@ -328,6 +328,12 @@ class Router(ApiModel):
     resources: Resources = Field(
         default=Resources(requests={"cpu": "100m", "memory": "96Mi"}, limits={"memory": "256Mi"}),
         description="Resources of a router pod.",
+    )
+    sticky: Sticky | None = Field(
+        default=None,
+        description="A user stays on one version: weights are shares of the users. While weights rise a user moves at "
+        "most once, to the new version; where that is taken back its users return at once. none: weights are shares "
+        "of the requests, each drawn for itself.",
     )
 
 

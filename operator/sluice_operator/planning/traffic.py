@@ -7,12 +7,15 @@ from sluice_operator.routing.base import Matched, Traffic
 
 def wanted_traffic(resource: ModelDeployment) -> Traffic:
     """The traffic that status asks for."""
+    weights = _weights(resource.status)
     return Traffic(
         namespace=resource.namespace,
         name=resource.name,
-        weights=_weights(resource.status),
+        weights=weights,
         revisions=tuple(live_revisions(resource.status)),
         testers=_testers(resource),
+        # Where there is no choice nobody needs to be known.
+        sticky=resource.spec.router.sticky if len(weights) > 1 else None,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sluice_operator.api.base import Manifest
-from sluice_operator.api.matching import Match
+from sluice_operator.api.matching import Match, Sticky
 from sluice_operator.api.resource import ModelDeployment
 
 
@@ -33,6 +33,7 @@ class Traffic:
     weights: Mapping[str, int] = field(default_factory=dict, hash=False)
     revisions: tuple[str, ...] = ()
     testers: Matched | None = None
+    sticky: Sticky | None = None
     cluster_domain: str = "cluster.local"
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_clusters import GRPC_SUFFIX
 from sluice_operator.routing.envoy_matching import carries
 from sluice_operator.routing.envoy_proto import Json, extension
+from sluice_operator.routing.envoy_sticky import by_user
 
 ROUTES = "endpoint"
 REVISION_HEADER = "x-sluice-revision"
@@ -33,7 +34,8 @@ def _door(traffic: Traffic, match: Json, suffix: str) -> list[Json]:
     """The routes of one protocol; the first that matches counts."""
     if not traffic.weights:
         return [_nothing_ready(traffic, match)]
-    return [*_testers(traffic, match, suffix), _split(traffic, match, suffix)]
+    split = _split(traffic, match, suffix)
+    return [*_testers(traffic, match, suffix), *(by_user(split, traffic.sticky) if traffic.sticky else [split])]
 
 
 def _testers(traffic: Traffic, match: Json, suffix: str) -> list[Json]:

@@ -95,6 +95,16 @@ TABLE = (
         spec=match(header={"name": "x", "regex": "((a{99}){99}){99}"}),
     ),
     Refused(
+        "users who are known by two things",
+        ("spec.router.sticky", "exactly one of cookie and header"),
+        spec={"router": {"sticky": {"cookie": {}, "header": "x-user"}}},
+    ),
+    Refused(
+        "a cookie that is forgotten at once",
+        ("sticky.cookie.ttl", "at least 1s"),
+        spec={"router": {"sticky": {"cookie": {"ttl": "500ms"}}}},
+    ),
+    Refused(
         "a cookie's value that no cookie can have",
         ("cookie.value", "should match"),
         spec=match(cookie={"name": "t", "value": "a;b"}),

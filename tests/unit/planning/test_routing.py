@@ -70,6 +70,15 @@ def test_testers_return_to_stable_while_the_canary_has_no_pods_and_for_good_when
     assert [entry.revision for entry in world.status.draining], "what testers began is finished"
 
 
+def test_users_are_told_apart_only_while_there_is_a_choice() -> None:
+    world = World(make_spec(router={"sticky": {"header": "x-user"}})).settle()
+    assert told(world).sticky is None
+    world.ask_version(2).settle()
+    assert told(world).sticky == world.resource.spec.router.sticky
+    world.wait(10.1).wait(10.1)
+    assert told(world).sticky is None
+
+
 def test_a_change_of_the_match_takes_effect_without_a_new_revision() -> None:
     world = served(match=MATCH, steps=[{"weight": 0, "hold": "1h"}])
     world.ask_version(2).settle()

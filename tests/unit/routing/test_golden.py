@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sluice_operator.api.matching import Match
+from sluice_operator.api.matching import Match, Sticky, StickyCookie
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy
 from sluice_operator.routing.base import Matched, Traffic
@@ -23,6 +23,12 @@ CASES = {
     "canary-known": Traffic("shop", "store-revenue", {STABLE: 100, CANARY: 0}, (STABLE, CANARY)),
     "canary-tested": Traffic(
         "shop", "store-revenue", {STABLE: 100}, (STABLE, CANARY), testers=Matched(CANARY, MATCHES)
+    ),
+    "canary-sticky-cookie": Traffic(
+        "shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY), sticky=Sticky(cookie=StickyCookie())
+    ),
+    "canary-sticky-header": Traffic(
+        "shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY), sticky=Sticky(header="X-User")
     ),
     "canary-weighted": Traffic("shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY)),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,9 +35,10 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 FORBID_SERVICES = "#!/bin/sh\nexit 101\n"
 
 
-def ensure() -> None:
+def ensure(wanted: Sequence[str] = PACKAGES) -> None:
     """Install what is missing; the package lists are fetched only if the installation fails without."""
-    missing = [name for name in PACKAGES if name not in installed()]
+    there = installed(wanted)
+    missing = [name for name in wanted if name not in there]
     if not missing:
         return
     with step(f"installing Debian packages: {' '.join(missing)}"), no_services():
@@ -48,10 +49,10 @@ def ensure() -> None:
             apt_get("install", "--yes", "--no-install-recommends", *missing)
 
 
-def installed() -> set[str]:
-    """Names of the packages that are fully installed."""
+def installed(wanted: Sequence[str] = PACKAGES) -> set[str]:
+    """Which of these packages are fully installed."""
     asked = subprocess.run(
-        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *PACKAGES],
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *wanted],
         capture_output=True,
         text=True,
         check=False,

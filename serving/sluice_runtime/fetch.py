@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 
 from sluice.config import RuntimeConfig
+from sluice_runtime.resolve import leave_word
 from sluice_runtime.step import run_step
 from sluice_runtime.store import fetch_package
 
 
 def fetch(config: RuntimeConfig) -> None:
-    """Bring the package to `config.package_dir`."""
-    fetch_package(config)
+    """Bring the package to `config.package_dir`, and say what it calls itself: a spec with a digest is not resolved."""
+    leave_word(config, fetch_package(config))
 
 
 if __name__ == "__main__":

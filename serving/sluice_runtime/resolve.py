@@ -9,13 +9,18 @@ import sys
 
 from sluice.config import RuntimeConfig
 from sluice.failures import Resolved, write_termination
+from sluice.package import Package
 from sluice_runtime.step import run_step
 from sluice_runtime.store import fetch_package
 
 
 def resolve(config: RuntimeConfig) -> None:
-    """Bring and check the package, and leave its digest, name and version in the termination log."""
-    package = fetch_package(config)
+    """Bring and check the package, and leave what was found in the termination log."""
+    leave_word(config, fetch_package(config))
+
+
+def leave_word(config: RuntimeConfig, package: Package) -> None:
+    """Leave a package's digest, name and version in the termination log."""
     manifest = package.manifest
     word = Resolved(digest=package.digest, name=manifest.name, version=manifest.version)
     write_termination(config.termination_log, word)

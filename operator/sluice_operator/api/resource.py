@@ -1,11 +1,13 @@
 """A ModelDeployment as the operator reads it: identity, spec and status, parsed once at the edge."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from sluice_operator.api.request import REQUEST
 from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import ModelDeploymentStatus
 
@@ -42,9 +44,13 @@ class SpecNotUnderstoodError(ValueError):
 
 @dataclass(frozen=True)
 class ModelDeployment(Reported):
-    """One resource."""
+    """One resource. `request` is the text of a person's request (see `api.request`), `manager` is the field manager
+    that changed the spec last.
+    """
 
     spec: ModelDeploymentSpec
+    request: str = ""
+    manager: str = ""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> "ModelDeployment":
@@ -62,7 +68,25 @@ class ModelDeployment(Reported):
             spec = ModelDeploymentSpec.model_validate(body["spec"])
         except ValidationError as error:
             raise SpecNotUnderstoodError(reported, _said(error)) from error
-        return cls(**vars(reported), spec=spec)
+        request = (metadata.get("annotations") or {}).get(REQUEST, "")
+        return cls(**vars(reported), spec=spec, request=request, manager=spec_manager(metadata))
+
+
+def spec_manager(metadata: Mapping[str, Any]) -> str:
+    """The field manager that last changed what shapes pods; empty where the API server does not tell."""
+    owners = sorted(spec_owners(metadata), key=lambda entry: str(entry.get("time", "")))
+    return str(owners[-1].get("manager", "")) if owners else ""
+
+
+def spec_owners(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The managed fields that tell who shaped the pods, without the list of every single field."""
+    found = []
+    for entry in metadata.get("managedFields") or []:
+        owned = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        shaping: dict[str, dict[str, Any]] = {key: {} for key in ("f:model", "f:runtime") if key in owned}
+        if shaping:
+            found.append({**entry, "fieldsV1": {"f:spec": shaping}})
+    return found
 
 
 def _said(error: ValidationError) -> str:

@@ -219,6 +219,11 @@ class Step(ApiModel):
         default="0s",
         description="How long the weight is held, counted from when every router is seen to apply it.",
     )
+    pause: bool = Field(
+        default=False,
+        description="Wait here for a person after the hold and a passing analysis, until `sluice promote NAME` lets "
+        "it go on. The analysis goes on meanwhile and may take the version back.",
+    )
 
 
 class CheckMetric(StrEnum):
@@ -308,6 +313,12 @@ class Rollout(ApiModel):
         default_factory=list,
         description="Testers: requests that any of these finds go to the new version as soon as its pods are ready, at "
         "any weight; all others go by weight. What testers see counts in the analysis like any other request.",
+    )
+    paused: bool = Field(
+        default=False,
+        description="No further step begins while it is true: the weight stays, the analysis goes on and may take the "
+        "version back. A new version's pods start, without traffic. Does not hold the very first version, nor a "
+        "rollback that was asked for.",
     )
     ready_deadline: Duration = Field(
         default="10m",

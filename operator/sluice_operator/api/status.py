@@ -37,6 +37,7 @@ class RevisionStatus(StatusModel):
     uri: str = Field(description="Where its package came from.")
     digest: str = Field(default="", description="Pinned digest of its package.")
     image: str = Field(default="", description="Pinned runtime image.")
+    model_version: str = Field(default="", description="Version that the package says of itself, where it is known.")
     replicas: int = Field(default=0, description="Pods wanted.")
     ready_replicas: int = Field(default=0, description="Pods with the model loaded.")
 
@@ -70,6 +71,17 @@ class AnalysisStatus(StatusModel):
     measurements: list[Measurement] = Field(default_factory=list, description="The last few measurements.")
 
 
+class Pause(StatusModel):
+    """Why and since when the rollout waits for a person."""
+
+    cause: Literal["Step", "Request", "Spec"] = Field(
+        description="Step: a step with `pause`, which a promote leaves; Request: a pause that was asked for, which a "
+        "resume or promote ends; Spec: spec.rollout.paused."
+    )
+    since: str = Field(description="Since when.")
+    by: str = Field(default="", description="Who asked for it.")
+
+
 class RolloutStatus(StatusModel):
     """Progress of the rollout under way."""
 
@@ -87,6 +99,12 @@ class RolloutStatus(StatusModel):
     stable_replicas: int = Field(default=0, description="Stable's pods when the rollout began: its floor meanwhile.")
     analysis: AnalysisStatus = Field(default=AnalysisStatus(), description="Judgement so far.")
     failure: "Failure | None" = Field(default=None, description="Why it is being taken back.")
+    requested_by: str = Field(default="", description="Who asked for it: a field manager, or a request's `by`.")
+    walk: list[int] | None = Field(
+        default=None, description="Weights of the steps it walks, by which changed steps are noticed."
+    )
+    pause: Pause | None = Field(default=None, description="Why it waits for a person.")
+    released_step: int | None = Field(default=None, description="The step whose pause a promote has left.")
 
 
 class Failure(StatusModel):
@@ -105,6 +123,10 @@ class Blocked(StatusModel):
     reason: str = Field(description="One CamelCase word.")
     message: str = Field(description="For a person, with what to change.")
     at: str = Field(description="When.")
+    instead: str = Field(
+        default="", description="The former revision that is stable instead, or on its way there, by request."
+    )
+    by: str = Field(default="", description="Who asked for that.")
 
 
 class Draining(StatusModel):
@@ -120,6 +142,7 @@ class Resolved(StatusModel):
     spec_hash: str = Field(description="Hash of the part of the spec it was resolved for.")
     uri: str = Field(description="The URI.")
     digest: str = Field(description="The digest found.")
+    version: str = Field(default="", description="Version that the package says of itself.")
 
 
 class HistoryEntry(StatusModel):
@@ -130,8 +153,23 @@ class HistoryEntry(StatusModel):
     uri: str = Field(description="Where its package came from.")
     digest: str = Field(default="", description="Digest of its package.")
     outcome: Literal["Promoted", "RolledBack", "Superseded"] = Field(description="How its rollout ended.")
-    reason: str = Field(default="", description="Why it was taken back.")
+    reason: str = Field(default="", description="Why it was taken back, or made stable outside the spec.")
     finished_at: str = Field(description="When.")
+    model_version: str = Field(default="", description="Version that the package says of itself, where it is known.")
+    message: str = Field(default="", description="The reason, for a person.")
+    started_at: str = Field(default="", description="When its rollout began.")
+    requested_by: str = Field(default="", description="Who asked for it: a field manager, or a request's `by`.")
+
+
+class RequestStatus(StatusModel):
+    """What became of a request (the annotation sluice.dev/request). Each id is handled once."""
+
+    id: str = Field(description="Its id.")
+    action: str = Field(default="", description="What it asked for.")
+    outcome: Literal["Done", "Refused"] = Field(description="Done: decided, and carried out from there.")
+    message: str = Field(default="", description="What was done, or why it was refused.")
+    by: str = Field(default="", description="Who asked, as the request says.")
+    at: str = Field(description="When it was answered.")
 
 
 class ModelDeploymentStatus(StatusModel):
@@ -156,6 +194,9 @@ class ModelDeploymentStatus(StatusModel):
     resolved: Resolved | None = Field(default=None, description="The last URI resolved to a digest.")
     blocked: Blocked | None = Field(default=None, description="A spec that was refused or taken back.")
     history: list[HistoryEntry] = Field(default_factory=list, description="Former rollouts, newest first.")
+    requests: list[RequestStatus] = Field(
+        default_factory=list, description="The last requests and what became of them, newest first."
+    )
 
 
 RolloutStatus.model_rebuild()

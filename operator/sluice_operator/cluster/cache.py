@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sluice_operator import metrics
 from sluice_operator.api.names import DEPLOYMENT
-from sluice_operator.api.resource import KIND
+from sluice_operator.api.resource import KIND, spec_owners
 from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, POD, Kind
 
 Json = Mapping[str, Any]
@@ -52,6 +52,8 @@ def owner_of(kind: Kind, obj: Json) -> Key | None:
 def trimmed(kind: Kind, obj: Json) -> Json:
     """The object without what nobody reads; of pods, whose specs are most of the bytes, the status is enough."""
     metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    if kind is MODEL_DEPLOYMENT and (owners := spec_owners(obj["metadata"])):
+        metadata["managedFields"] = owners
     kept = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
     if kind is POD:
         kept.pop("spec", None)

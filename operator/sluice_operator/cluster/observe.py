@@ -87,6 +87,7 @@ def _workload(seen: Seen, revision: str, deployment: Json) -> Workload:
         available=int(status.get("availableReplicas", 0)),
         problem=problems.workload_problem(pods, deployment, seen.warnings),
         autoscaler=_autoscaler(autoscaler) if autoscaler else None,
+        model_version=next((word.version for pod in pods if (word := _resolved(pod))), ""),
     )
 
 
@@ -148,8 +149,8 @@ def resolvers(seen: Seen) -> dict[str, Resolver]:
 
 def _resolver(job: Json, seen: Seen) -> Resolver:
     pods, since = _pods_of(job, seen.pods), job["metadata"]["creationTimestamp"]
-    if digest := next((word for pod in pods if (word := _resolved(pod))), ""):
-        return Resolver("Succeeded", digest, since=since)
+    if word := next((word for pod in pods if (word := _resolved(pod))), None):
+        return Resolver("Succeeded", word.digest, since=since, version=word.version)
     found = [p for pod in pods if (p := problems.pod_problem(pod, seen.warnings))]
     if refused := seen.warnings.get(job["metadata"]["uid"]):
         found.append(problems.refusal(refused))
@@ -174,13 +175,14 @@ def _without_word(kind: str, ended: Json) -> Problem:
     return Problem("ResolverFailed", f"the resolver ended ({kind}): {message}")
 
 
-def _resolved(pod: Json) -> str:
+def _resolved(pod: Json) -> Resolved | None:
+    """What the step that fetched the package found."""
     for container in problems.containers(pod):
         ended = (container.get("state") or {}).get("terminated") or {}
         word = parse_termination(ended.get("message") or "")
         if ended.get("exitCode") == 0 and isinstance(word, Resolved):
-            return word.digest
-    return ""
+            return word
+    return None
 
 
 def _pods_of(job: Json, pods: Sequence[Json]) -> list[Json]:

@@ -1,6 +1,7 @@
 """Finding the way back when status was lost (a restored backup): from what the routers carry, never from the spec."""
 
 from sluice_operator.api.status import ModelDeploymentStatus, Phase, RolloutStatus
+from sluice_operator.planning import requests
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.rollout import revision_status
 from sluice_operator.planning.situation import Situation
@@ -17,13 +18,15 @@ def adopt(s: Situation) -> ModelDeploymentStatus:
         return s.status
     by_weight = sorted(weights, key=lambda revision: -weights[revision])
     stable = revision_status(s.observed.records[by_weight[0]])
+    answers = requests.dismiss(s) if s.resource.request else s.status.requests
     if len(by_weight) == 1:
-        return s.update(stable=stable)
+        return s.update(stable=stable, requests=answers)
     canary, weight = by_weight[1], weights[by_weight[1]]
     return s.update(
         stable=stable,
         canary=revision_status(s.observed.records[canary]),
         rollout=_rollout_at(s, stable.revision, weight),
+        requests=answers,
     )
 
 

@@ -11,10 +11,16 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sluice_operator.api.resource import Reported
-from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus
+from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus, RolloutStatus
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Workload
 from sluice_operator.planning.situation import Situation
+
+_PAUSES = {
+    "Step": "waits for `sluice promote`",
+    "Request": "paused by request: `sluice resume` or `sluice promote` lets it go on",
+    "Spec": "held by spec.rollout.paused",
+}
 
 
 class Verdict(NamedTuple):
@@ -113,10 +119,10 @@ def ready(view: View) -> Verdict:
 def promoted(view: View) -> Verdict:
     """The version in the spec carries 100 %."""
     stable, target = view.status.stable, view.situation.target
-    if stable and target.revision == stable.revision and view.status.rollout is None:
-        return Verdict("Promoted", "True", "Promoted", f"{stable.revision} carries 100 %")
     if view.status.blocked:
         return Verdict("Promoted", "False", view.status.blocked.reason, view.status.blocked.message)
+    if stable and target.revision == stable.revision and view.status.rollout is None:
+        return Verdict("Promoted", "True", "Promoted", f"{stable.revision} carries 100 %")
     weight = view.status.rollout.verified_weight if view.status.rollout else 0
     return Verdict("Promoted", "False", "InProgress", f"the version in the spec carries {weight} %")
 
@@ -125,7 +131,9 @@ def reconciling(view: View) -> Verdict:
     """Something is under way."""
     rollout = view.status.rollout
     if rollout:
-        return Verdict("Reconciling", "True", str(rollout.phase.value), _progress_message(view))
+        return Verdict("Reconciling", "True", _walking(rollout), _progress_message(view))
+    if _goes_back(view):
+        return Verdict("Reconciling", "True", "Starting", "a rollback is about to start")
     if view.status.blocked is None and view.situation.target.refusal is None:
         if view.situation.target.record is None:
             trouble = f": {view.problem.message}" if view.problem else ""
@@ -143,9 +151,20 @@ def stalled(view: View) -> Verdict:
         return Verdict("Stalled", "True", refusal.reason, refusal.message)
     if refused:
         return Verdict("Stalled", "True", refused.reason, refused.message)
-    if blocked:
+    if blocked and view.status.rollout is None and not _goes_back(view):
         return Verdict("Stalled", "True", blocked.reason, blocked.message)
     return Verdict("Stalled", "False", "AtRest")
+
+
+def _goes_back(view: View) -> bool:
+    """Whether a rollback that was asked for is still to come."""
+    blocked, stable = view.status.blocked, view.status.stable
+    return blocked is not None and bool(blocked.instead) and (stable is None or stable.revision != blocked.instead)
+
+
+def _walking(rollout: RolloutStatus) -> str:
+    """Where a rollout stands, in one word."""
+    return "Paused" if rollout.pause and rollout.failure is None else str(rollout.phase.value)
 
 
 def model_loaded(view: View) -> Verdict:
@@ -207,7 +226,7 @@ def printed_reason(view: View) -> str:
     if waiting and view.problem:
         return view.problem.reason
     if rollout:
-        return rollout.failure.reason if rollout.failure else str(rollout.phase.value)
+        return rollout.failure.reason if rollout.failure else _walking(rollout)
     return next(verdict.reason for verdict in (reconciling(view), ready(view)) if verdict.reason != "AtRest")
 
 
@@ -227,9 +246,9 @@ def _progress_message(view: View) -> str:
         return f"taking {canary.revision} back: {rollout.failure.message}"
     if rollout.waiting_since and view.problem:
         return view.problem.message
-    return f"{canary.revision} at {rollout.verified_weight} %" + (
-        f", step {view.status.step}" if view.status.step else ""
-    )
+    step = f", step {view.status.step}" if view.status.step else ""
+    waits = f", {_PAUSES[rollout.pause.cause]}" if rollout.pause else ""
+    return f"{canary.revision} at {rollout.verified_weight} %{step}{waits}"
 
 
 def _uri(view: View) -> str:

@@ -11,7 +11,22 @@ _QUIET_REASONS = ("Loading", "NotReady", "ConfigPending", "FixedReplicas")
 
 def notes(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> tuple[EventNote, ...]:
     """Events for the step from one status to the next; none where nothing worth telling changed."""
-    return (*_resolved(before, after), *_rollout(before, after), *_ends(before, after), *_troubles(before, after))
+    return (
+        *_requests(before, after),
+        *_resolved(before, after),
+        *_rollout(before, after),
+        *_ends(before, after),
+        *_troubles(before, after),
+    )
+
+
+def _requests(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:
+    answer = after.requests[0] if after.requests else None
+    if answer is None or answer in before.requests:
+        return
+    asked = f"{answer.action or 'request'}{f' by {answer.by}' if answer.by else ''}: {answer.message}"
+    done = answer.outcome == "Done"
+    yield EventNote("Normal" if done else "Warning", "RequestDone" if done else "RequestRefused", asked)
 
 
 def _resolved(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:
@@ -29,6 +44,8 @@ def _rollout(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Ite
     if now.phase is Phase.rolling_back and was.phase is not Phase.rolling_back and now.failure:
         kind = "Warning" if now.failure.blocks else "Normal"
         yield EventNote(kind, now.failure.reason, f"{canary.revision} is taken back: {now.failure.message}")  # type: ignore[arg-type]
+    if now.pause and was.pause is None:
+        yield EventNote("Normal", "Paused", f"{canary.revision} waits for a person (cause: {now.pause.cause})")
     if now.verified_weight != was.verified_weight and now.verified_weight:
         yield EventNote("Normal", "WeightShifted", f"{now.verified_weight} % of the requests go to {canary.revision}")
 

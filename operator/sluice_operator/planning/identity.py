@@ -59,6 +59,8 @@ def make_record(resource: ModelDeployment, digest: str, default_image: str) -> R
 def find_target(resource: ModelDeployment, observed: Observed, default_image: str) -> Target:
     """The revision the spec asks for: a known one where its record still exists, else a new one, else unresolved."""
     wanted = spec_hash(resource.spec)
+    if (blocked := resource.status.blocked) and blocked.instead and blocked.spec_hash == wanted:
+        return _instead(wanted, blocked.instead, observed)
     known = _known_record(_revisions_in_order(resource), observed, wanted)
     if known:
         return Target(wanted, known)
@@ -66,6 +68,15 @@ def find_target(resource: ModelDeployment, observed: Observed, default_image: st
     if digest is None:
         return Target(wanted)
     return Target(wanted, make_record(resource, digest, default_image))
+
+
+def _instead(wanted: str, revision: str, observed: Observed) -> Target:
+    """The former revision that a person asked for instead of the spec's."""
+    record = observed.records.get(revision)
+    if record is not None:
+        return Target(wanted, record)
+    message = f"the record of {revision}, which was asked for, is gone: ask for another, retry or change the spec"
+    return Target(wanted, refusal=Failure(reason="RevisionForgotten", message=message))
 
 
 def _revisions_in_order(resource: ModelDeployment) -> Iterable[str]:

@@ -48,6 +48,8 @@ class Workload:
     available: int
     problem: Problem | None = None
     autoscaler: Autoscaler | None = None
+    model_version: str = ""
+    """What the package calls itself, as the pods that fetched it said."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Resolver:
     problem: Problem | None = None
     since: str = ""
     """When it was created, as a timestamp."""
+    version: str = ""
+    """What the package calls itself."""
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,10 @@ from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.spec import Accelerator
 from sluice_operator.api.status import (
-    Blocked,
     Draining,
     Failure,
     ModelDeploymentStatus,
     Phase,
-    Resolved,
     RevisionStatus,
 )
 from sluice_operator.planning import (
@@ -29,16 +27,17 @@ from sluice_operator.planning import (
     conditions,
     events,
     pod_template,
+    requests,
     resolver,
     rollout,
     workloads,
 )
 from sluice_operator.planning.adopt import adopt
-from sluice_operator.planning.clock import seconds_since, stamp
+from sluice_operator.planning.clock import seconds_since
 from sluice_operator.planning.identity import Target, find_target
-from sluice_operator.planning.observed import Observed, Problem, RevisionRecord
+from sluice_operator.planning.observed import Observed, RevisionRecord
 from sluice_operator.planning.plan import Plan
-from sluice_operator.planning.situation import Situation, next_weight, seconds_to_resolve
+from sluice_operator.planning.situation import Situation, next_weight
 from sluice_operator.planning.traffic import live_revisions, wanted_traffic
 from sluice_operator.planning.waking import requeue_after
 from sluice_operator.routing import envoy
@@ -115,7 +114,7 @@ def look(resource: ModelDeployment, target: Target, observed: Observed, now: dat
 
 def decide(s: Situation) -> ModelDeploymentStatus:
     """Progress after this pass: at most one of these has something to decide."""
-    for move in (adopt, _unblock, _resolve, rollout.step, _end_drains):
+    for move in (adopt, requests.handle, _unblock, resolver.resolve, rollout.step, _end_drains):
         after = move(s)
         if after != s.status:
             return after
@@ -126,22 +125,6 @@ def _unblock(s: Situation) -> ModelDeploymentStatus:
     """A blocked spec stays so until it changes."""
     blocked = s.status.blocked
     return s.update(blocked=None) if blocked and blocked.spec_hash != s.target.spec_hash else s.status
-
-
-def _resolve(s: Situation) -> ModelDeploymentStatus:
-    state = s.observed.resolvers.get(s.target.spec_hash)
-    if s.target.record or s.status.blocked or state is None:
-        return s.status
-    uri = s.resource.spec.model.uri
-    if state.state == "Succeeded":
-        return s.update(resolved=Resolved(spec_hash=s.target.spec_hash, uri=uri, digest=state.digest))
-    late = seconds_to_resolve(s.resource, state, s.now) <= 0
-    if state.state == "Failed" or late or (state.problem and state.problem.permanent):
-        deadline = s.resource.spec.rollout.ready_deadline
-        why = state.problem or Problem("NotResolvedInTime", f"{uri} was not resolved within readyDeadline {deadline}")
-        blocked = Blocked(spec_hash=s.target.spec_hash, reason=why.reason, message=why.message, at=stamp(s.now))
-        return s.update(blocked=blocked)
-    return s.status
 
 
 def _end_drains(s: Situation) -> ModelDeploymentStatus:
@@ -185,7 +168,8 @@ def _counted(live: RevisionStatus | None, observed: Observed) -> RevisionStatus 
     pods = observed.workloads.get(live.revision) if live else None
     if live is None or pods is None:
         return live
-    return live.model_copy(update={"replicas": pods.wanted, "ready_replicas": pods.ready})
+    version = pods.model_version or live.model_version
+    return live.model_copy(update={"replicas": pods.wanted, "ready_replicas": pods.ready, "model_version": version})
 
 
 def wanted_objects(s: Situation, traffic: Traffic, images: Images) -> tuple[Manifest, ...]:

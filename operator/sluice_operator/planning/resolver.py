@@ -1,11 +1,15 @@
-"""The job that finds out, once and before any traffic, which bytes a URI stands for."""
+"""Finding out, once and before any traffic, which bytes a URI stands for: the job, and what becomes of its answer."""
 
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
+from sluice_operator.api.status import Blocked, ModelDeploymentStatus, Resolved
+from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.identity import make_record
+from sluice_operator.planning.observed import Problem
 from sluice_operator.planning.pod_template import merge
+from sluice_operator.planning.situation import Situation, seconds_to_resolve
 from sluice_operator.planning.workloads import base_pod_spec, fetch_container
 
 CONTAINER = "resolve"
@@ -38,3 +42,21 @@ def job(owner: ModelDeployment, spec_hash: str, default_image: str) -> Manifest:
             "template": merge(pod, scheduling),
         },
     }
+
+
+def resolve(s: Situation) -> ModelDeploymentStatus:
+    """Take in what the job found, or that it will find nothing: then the spec is blocked."""
+    state = s.observed.resolvers.get(s.target.spec_hash)
+    if s.target.record or s.status.blocked or state is None:
+        return s.status
+    uri = s.resource.spec.model.uri
+    if state.state == "Succeeded":
+        found = Resolved(spec_hash=s.target.spec_hash, uri=uri, digest=state.digest, version=state.version)
+        return s.update(resolved=found)
+    late = seconds_to_resolve(s.resource, state, s.now) <= 0
+    if state.state == "Failed" or late or (state.problem and state.problem.permanent):
+        deadline = s.resource.spec.rollout.ready_deadline
+        why = state.problem or Problem("NotResolvedInTime", f"{uri} was not resolved within readyDeadline {deadline}")
+        blocked = Blocked(spec_hash=s.target.spec_hash, reason=why.reason, message=why.message, at=stamp(s.now))
+        return s.update(blocked=blocked)
+    return s.status

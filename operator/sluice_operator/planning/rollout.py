@@ -5,6 +5,7 @@ any instant finds the decision and carries it out again. Up: ready pods, routers
 measurement. Down: weight, verification, drain, removal.
 """
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from sluice_operator.api.spec import OnInconclusive
@@ -20,7 +21,7 @@ from sluice_operator.api.status import (
     RevisionStatus,
     RolloutStatus,
 )
-from sluice_operator.planning import analysis
+from sluice_operator.planning import analysis, pausing, walk
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.observed import RevisionRecord
 from sluice_operator.planning.situation import (
@@ -44,26 +45,39 @@ def step(s: Situation) -> ModelDeploymentStatus:
         return _finish_rollback(s)
     failure = reason_to_stop(s)
     if failure:
-        return _roll_back(s, failure)
+        return roll_back(s, failure)
+    if changed := walk.follow(s) or pausing.mark(s):
+        return changed
     if s.rollout.phase is Phase.starting:
         return _leave_starting(s)
     return _lost_canary(s) or _settle_weight(s) or _judge(s) or _advance(s)
 
 
 def _start(s: Situation) -> ModelDeploymentStatus:
-    revision, stable = s.target.revision, s.status.stable
-    if revision is None or s.status.blocked or (stable and stable.revision == revision) or not s.target.record:
+    revision, stable, blocked = s.target.revision, s.status.stable, s.status.blocked
+    if revision is None or (stable and stable.revision == revision) or not s.target.record:
+        return s.status
+    if blocked and blocked.instead != revision:
         return s.status
     pods = s.observed.workloads.get(stable.revision) if stable else None
     rollout = RolloutStatus(
         phase=Phase.starting,
         started_at=stamp(s.now),
         waiting_since=stamp(s.now),
-        skip_steps=stable is not None and _was_stable(s.status, revision),
+        skip_steps=stable is not None and was_stable(s.status, revision),
         stable_replicas=pods.wanted if pods else 0,
+        walk=walk.weights_of(s.resource),
+        requested_by=blocked.by if blocked else s.resource.manager,
     )
     draining = [entry for entry in s.status.draining if entry.revision != revision]
-    return s.update(canary=revision_status(s.target.record), rollout=rollout, draining=draining)
+    return s.update(canary=_canary(s, s.target.record), rollout=rollout, draining=draining)
+
+
+def _canary(s: Situation, record: RevisionRecord) -> RevisionStatus:
+    """The revision, with the version its package was said to have when it was resolved."""
+    resolved = s.status.resolved
+    version = resolved.version if resolved and resolved.digest == record.digest else ""
+    return revision_status(record).model_copy(update={"model_version": version})
 
 
 def revision_status(record: RevisionRecord) -> RevisionStatus:
@@ -77,13 +91,16 @@ def revision_status(record: RevisionRecord) -> RevisionStatus:
     )
 
 
-def _was_stable(status: ModelDeploymentStatus, revision: str) -> bool:
-    return any(entry.revision == revision and entry.outcome == "Promoted" for entry in status.history)
+def was_stable(status: ModelDeploymentStatus, revision: str) -> bool:
+    """Whether a revision was good to the end: the last judgement on it was not that it is taken back."""
+    judged = (entry.outcome for entry in status.history if entry.revision == revision and entry.outcome != "Superseded")
+    return next(judged, "") == "Promoted"
 
 
-def _roll_back(s: Situation, failure: Failure) -> ModelDeploymentStatus:
+def roll_back(s: Situation, failure: Failure) -> ModelDeploymentStatus:
+    """Take the canary back: its traffic first."""
     moved = {} if s.rollout.weight == 0 else {"weight": 0, "weight_set_at": stamp(s.now)}
-    return s.progress(phase=Phase.rolling_back, failure=failure, waiting_since=None, **moved)
+    return s.progress(phase=Phase.rolling_back, failure=failure, waiting_since=None, pause=None, **moved)
 
 
 def _finish_rollback(s: Situation) -> ModelDeploymentStatus:
@@ -97,11 +114,16 @@ def _finish_rollback(s: Situation) -> ModelDeploymentStatus:
         rollout=None,
         draining=[*s.status.draining, *drained],
         blocked=_blocked(s, failure) if failure.blocks else s.status.blocked,
-        history=_remember(s, "RolledBack" if failure.blocks else "Superseded", failure.reason),
+        history=_remember(s, "RolledBack" if failure.blocks else "Superseded", failure.reason, failure.message),
     )
 
 
 def _blocked(s: Situation, failure: Failure) -> Blocked:
+    blocked = s.status.blocked
+    if blocked and blocked.instead == s.canary.revision:
+        # A rollback that failed: the spec stays blocked, and nothing is tried again by itself.
+        said = f"the rollback to {s.canary.revision} failed: {failure.message}"
+        return blocked.model_copy(update={"instead": "", "reason": failure.reason, "message": said})
     return Blocked(
         spec_hash=s.canary.spec_hash,
         revision=s.canary.revision,
@@ -113,8 +135,11 @@ def _blocked(s: Situation, failure: Failure) -> Blocked:
 
 def _leave_starting(s: Situation) -> ModelDeploymentStatus:
     weight = next_weight(s.resource)
-    if not can_carry(s, weight):
-        return s.status
+    ready = can_carry(s, weight)
+    held = pausing.frozen(s) and s.rollout.weight_set_at is None
+    if held or not ready:
+        # Only what waits for pods is under the readyDeadline, not what waits for a person.
+        return s.progress(waiting_since=None if ready else s.rollout.waiting_since or stamp(s.now))
     promoting = s.status.stable is None or s.rollout.skip_steps or s.rollout.step >= len(s.resource.spec.rollout.steps)
     phase = Phase.promoting if promoting else Phase.stepping
     return s.progress(phase=phase, **_shift(s, weight))
@@ -170,11 +195,15 @@ def _count(counts: AnalysisStatus, judgement: analysis.Judgement, at: str) -> An
 
 
 def _advance(s: Situation) -> ModelDeploymentStatus:
+    if pausing.frozen(s):
+        return s.status
     if s.rollout.phase is Phase.promoting:
         return _promote(s)
     held = seconds_since(s.rollout.hold_started_at or stamp(s.now), s.now) >= hold_seconds(s.resource)
     if not held or not _acquitted(s):
         return s.status
+    if pausing.pauses_here(s):
+        return pausing.wait_at_step(s)
     following = s.rollout.step + 1
     return s.progress(
         step=following,
@@ -199,12 +228,22 @@ def _promote(s: Situation) -> ModelDeploymentStatus:
         canary=None,
         rollout=None,
         draining=[*s.status.draining, *drained],
-        history=_remember(s, "Promoted", ""),
+        history=_after_promotion(s),
+    )
+
+
+def _after_promotion(s: Situation) -> list[HistoryEntry]:
+    blocked, former = s.status.blocked, s.status.stable
+    if blocked is None or former is None or blocked.instead != s.canary.revision:
+        return _remember(s, "Promoted")
+    left = s.update(history=_remember(s, "Promoted", blocked.reason, blocked.message), canary=former)
+    return _remember(
+        replace(s, resource=replace(s.resource, status=left)), "RolledBack", blocked.reason, blocked.message
     )
 
 
 def _remember(
-    s: Situation, outcome: Literal["Promoted", "RolledBack", "Superseded"], reason: str
+    s: Situation, outcome: Literal["Promoted", "RolledBack", "Superseded"], reason: str = "", message: str = ""
 ) -> list[HistoryEntry]:
     entry = HistoryEntry(
         revision=s.canary.revision,
@@ -214,6 +253,10 @@ def _remember(
         outcome=outcome,
         reason=reason,
         finished_at=stamp(s.now),
+        model_version=s.canary.model_version,
+        message=message,
+        started_at=s.rollout.started_at,
+        requested_by=s.rollout.requested_by,
     )
     others = [past for past in s.status.history if (past.revision, past.outcome) != (entry.revision, outcome)]
     # The stable revision's own entry is not a former one: the limit counts those one can go back to.

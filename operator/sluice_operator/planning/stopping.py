@@ -15,7 +15,9 @@ def reason_to_stop(s: Situation) -> Failure | None:
 
 
 def _superseded(s: Situation) -> Failure | None:
-    if s.canary.spec_hash == s.target.spec_hash or s.canary.revision == s.target.revision:
+    # A rollback that was asked for wants another revision than the spec.
+    wanted = s.target.record.spec_hash if s.target.record else s.target.spec_hash
+    if wanted == s.canary.spec_hash or s.canary.revision == s.target.revision:
         return None
     return Failure(reason=SUPERSEDED, message="the spec asks for another version", blocks=False)
 

@@ -33,10 +33,13 @@ def _rollout_times(s: Situation) -> Iterable[float]:
         held = seconds_since(rollout.hold_started_at, s.now)
         left = hold_seconds(s.resource) - held
         yield from (left,) if left > 0 else ()
-        yield seconds_to_measurement(s.resource, s.now) if s.resource.spec.rollout.analysis else left
+        if s.resource.spec.rollout.analysis:
+            yield seconds_to_measurement(s.resource, s.now)
+        elif rollout.pause is None:
+            yield left
         return
     # Pods report themselves; their members in the routers and applied weights have to be asked for.
-    pods_wait = rollout.phase is Phase.starting and s.canary_pods.available == 0
+    pods_wait = rollout.phase is Phase.starting and (s.canary_pods.available == 0 or rollout.pause is not None)
     yield SLOW_POLL if pods_wait else ROUTER_POLL
     # The first version may take longer than the deadline: what has passed is no time to wake at.
     if rollout.waiting_since is not None and (left := _seconds_to_be_ready(s, rollout.waiting_since)) > 0:

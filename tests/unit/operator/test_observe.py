@@ -148,11 +148,11 @@ RESOLVERS = {
     "runs": ([(JOB, job()), (POD, job_pod({"state": {"running": {}}}))], Resolver("Running")),
     "has the digest, though the Job does not know yet": (
         [(JOB, job()), (POD, job_pod({"state": terminated(0, RESOLVED, "Completed")}))],
-        Resolver("Succeeded", DIGEST),
+        Resolver("Succeeded", DIGEST, version="1"),
     ),
     "has the digest": (
         [(JOB, job(COMPLETE)), (POD, job_pod({"state": terminated(0, RESOLVED, "Completed")}))],
-        Resolver("Succeeded", DIGEST),
+        Resolver("Succeeded", DIGEST, version="1"),
     ),
     "tries again": (
         [(JOB, job()), (POD, job_pod({"state": terminated(1, word("SourceUnreachable", "no route"))}))],

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from sluice_operator.api import names
+from sluice_operator.api.request import Action
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
 from sluice_operator.planning.observed import Problem, Window
 from sluice_operator.planning.traffic import wanted_traffic
@@ -40,6 +41,27 @@ class Rollouts(RuleBasedStateMachine):
         rollout = {"steps": steps, "analysis": ANALYSIS, "match": MATCH}
         self.world = World(make_spec(scaling={"replicas": 3}, rollout=rollout))
         self.world.settle()
+        self.asked = 0
+
+    @rule(action=st.sampled_from(list(Action)), full=st.booleans())
+    def a_person_asks(self, action: Action, full: bool) -> None:
+        self.asked += 1
+        self.world.please(action.value, id=str(self.asked), full=full and action is Action.promote)
+
+    @rule(to=st.integers(0, 3))
+    def a_person_asks_for_a_former_revision(self, to: int) -> None:
+        self.asked += 1
+        past = self.world.status.history
+        self.world.please("rollback", id=str(self.asked), revision=past[to % len(past)].revision if past else "")
+
+    @rule()
+    def an_old_request_is_put_back(self) -> None:
+        self.world.please("abort", id=str(max(1, self.asked - 1)))
+
+    @rule(weights=st.sampled_from([[10, 50], [5, 20, 40], [80], []]), pause=st.booleans(), paused=st.booleans())
+    def the_steps_change(self, weights: list[int], pause: bool, paused: bool) -> None:
+        steps = [{"weight": weight, "hold": "10s", "pause": pause} for weight in weights]
+        self.world.ask(rollout={"steps": steps, "analysis": ANALYSIS, "match": MATCH, "paused": paused})
 
     @rule(number=st.integers(1, 4))
     def another_version(self, number: int) -> None:
@@ -118,15 +140,24 @@ class Rollouts(RuleBasedStateMachine):
         # A revision whose record was never written has no pods to plan; nothing is pruned on such a picture.
         assert planned == live or (planned < live and not decided.prune)
 
+    @invariant()
+    def a_request_is_answered_once(self) -> None:
+        answered = [entry.id for entry in self.world.status.requests]
+        assert len(answered) == len(set(answered))
+
     def teardown(self) -> None:
-        """It always ends: promoted, or taken back with the reason stated."""
+        """It always ends: promoted, taken back with the reason stated, or waiting for a person who knows it."""
+        self.world.request = ""
         self.world.routers_follow = True
         self.world.windows = None
         for _ in range(20):
             self.world.wait(700)
         status = self.world.status
-        assert status.rollout is None
         assert status.draining == []
+        if status.rollout:
+            assert status.rollout.pause
+            assert (self.world.condition("Reconciling").reason, status.reason) == ("Paused", "Paused")
+            return
         assert self.world.condition("Promoted").status == "True" or (status.blocked and status.blocked.reason)
 
 

@@ -58,11 +58,14 @@ class World:
     objects: tuple[Any, ...] = ()
     events: list[EventNote] = field(default_factory=list)
     writes: int = 0
+    request: str = ""
 
     @property
     def resource(self) -> ModelDeployment:
         spec = ModelDeploymentSpec.model_validate(self.spec)
-        return ModelDeployment("shop", "m", "uid-1", self.generation, "1", self.status, spec)
+        return ModelDeployment(
+            "shop", "m", "uid-1", self.generation, "1", self.status, spec, request=self.request, manager="argocd"
+        )
 
     def observe(self) -> Observed:
         workloads = {rev: self._workload(rev) for rev in self.wanted}
@@ -128,6 +131,11 @@ class World:
 
     def ask_version(self, number: int) -> "World":
         return self.ask(model={"uri": f"http://store/m-{number}.tar.gz", "digest": DIGEST})
+
+    def please(self, action: str, **more: Any) -> "World":
+        """A person asks; the answer is in status.requests."""
+        self.request = json.dumps({"id": f"{action}-{self.now.timestamp()}", "action": action, **more})
+        return self
 
     def condition(self, kind: str) -> Any:
         return next(condition for condition in self.status.conditions if condition.type == kind)

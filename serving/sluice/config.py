@@ -94,7 +94,7 @@ class RuntimeConfig(_Settings):
     credentials_dir: str = "/var/run/secrets/sluice/model"
     host: str = "0.0.0.0"
     port: int = Field(default=8080, ge=1, le=65535)
-    # None: no gRPC, and none of its memory.
+    # None: no gRPC.
     grpc_port: int | None = Field(default=8081, ge=1, le=65535)
     threads: int | None = Field(default=None, ge=1)
     # Preferred first; empty means the CPU. Each one must load: none is silently replaced by the CPU.

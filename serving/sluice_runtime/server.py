@@ -13,13 +13,14 @@ from typing import Any
 
 import uvicorn
 
-from sluice_runtime.access_log import log_exchange
-from sluice_runtime.beside import grpc_beside
+from sluice_runtime.access_log import log_call, log_exchange
 from sluice_runtime.connection import Connection
 from sluice_runtime.door import Door
+from sluice_runtime.protocol.calls import Site
+from sluice_runtime.protocol.grpc import GrpcServer
 from sluice_runtime.runtime import Runtime
 from sluice_runtime.service import Gate
-from sluice_runtime.tracing import Traced, exporter_from
+from sluice_runtime.tracing import Spans, Traced, exporter_from
 
 KEEP_ALIVE_SECONDS = 75
 """Above the router's idle timeout of 60 s: the router closes first and never writes into a closing connection."""
@@ -33,7 +34,10 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: Gate, runtime: Runtime) -> None:
         config = runtime.config
-        self._door = _door(app, runtime)
+        exporter = exporter_from()
+        spans = None if exporter is None else Spans(exporter, config.name, config.revision)
+        self._door = _door(app, runtime, spans)
+        self._grpc = _grpc(runtime, self._door, spans)
         super().__init__(
             uvicorn.Config(
                 self._door.app,
@@ -59,8 +63,15 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: Any = None) -> None:
         """Serve until the process is told to stop."""
         self._loop = asyncio.get_running_loop()
-        async with grpc_beside(self._runtime):
-            await super().serve(sockets)
+        if self._grpc is not None:
+            await self._grpc.start()
+        await super().serve(sockets)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Called by uvicorn when it is time to go: no more connections, and the calls under way are answered."""
+        if self._grpc is not None:
+            self._grpc.close()
+        await super().shutdown(sockets)
 
     def _connect(self, app_state: dict[str, Any], _loop: Any = None, **_: Any) -> Connection:
         return Connection(self._door, app_state, _loop)
@@ -79,6 +90,8 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._start_draining)
 
     def _start_draining(self) -> None:
+        if self._grpc is not None:
+            self._grpc.leave()
         self._draining = self._loop.create_task(self._drain())
 
     async def _drain(self) -> None:
@@ -95,17 +108,24 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _door(app: Gate, runtime: Runtime) -> Door:
+def _door(app: Gate, runtime: Runtime, spans: Spans | None) -> Door:
     config = runtime.config
-    exporter = exporter_from()
     door = Door(
-        app if exporter is None else Traced(app, exporter, config.name, config.revision),
+        app if spans is None else Traced(app, spans),
         config.limits,
         KEEP_ALIVE_SECONDS,
         refused=runtime.metrics.refused,
         exchanged=log_exchange if config.access_log else None,
     )
-    if exporter is None:
+    if spans is None:
         # The short way knows no spans.
         door.take = app.take
     return door
+
+
+def _grpc(runtime: Runtime, door: Door, spans: Spans | None) -> GrpcServer | None:
+    """The server for gRPC, where the settings name a port for it."""
+    config = runtime.config
+    if config.grpc_port is None:
+        return None
+    return GrpcServer(Site(runtime.plane, door, spans, log_call if config.access_log else None), config)

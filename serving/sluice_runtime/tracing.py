@@ -8,16 +8,18 @@ Without the first nothing of OpenTelemetry is imported by this module, and nothi
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from sluice.failures import PackageError, Reason
-from sluice_runtime.exchange import Message, Scope
+from sluice_runtime.exchange import Message
+from sluice_runtime.heads import Scope
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import Span
 
 EXPORTER_ENV = "OTEL_TRACES_EXPORTER"
 
@@ -42,20 +44,49 @@ def exporter_from(environ: Mapping[str, str] = os.environ) -> SpanExporter | Non
     return exporter
 
 
-class Traced:
-    """An ASGI application whose predictions are spans with W3C trace context."""
+class Spans:
+    """Makes spans of predictions with W3C trace context."""
 
-    def __init__(self, app: Any, exporter: SpanExporter, model: str, revision: str) -> None:
+    def __init__(self, exporter: SpanExporter, model: str, revision: str) -> None:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
-        self._app = app
         self._attributes = {"sluice.model": model, "sluice.revision": revision}
         self._provider: TracerProvider = TracerProvider()
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("sluice_runtime")
         self._propagator = TraceContextTextMapPropagator()
+
+    def start(self, headers: Iterable[tuple[bytes, bytes]], attributes: Mapping[str, str]) -> Span:
+        """A span of a prediction that begins, in the trace that its headers name."""
+        from opentelemetry.trace import SpanKind  # noqa: PLC0415
+
+        carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        return self._tracer.start_span(
+            "infer", self._propagator.extract(carrier), SpanKind.SERVER, attributes={**self._attributes, **attributes}
+        )
+
+    def end(self, span: Span, attribute: str, status: int, failed: bool) -> None:
+        """The prediction has ended with a status, which is the attribute's value."""
+        from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415
+
+        span.set_attribute(attribute, status)
+        if failed:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end()
+
+    def close(self) -> None:
+        """Let the last spans leave."""
+        self._provider.shutdown()
+
+
+class Traced:
+    """An ASGI application whose predictions are spans."""
+
+    def __init__(self, app: Any, spans: Spans) -> None:
+        self._app = app
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI scope; the end of the process's life is when the last spans leave."""
@@ -64,22 +95,19 @@ class Traced:
         else:
             await self._app(scope, receive, send)
             if scope["type"] == "lifespan":
-                self._provider.shutdown()
+                self._spans.close()
 
     async def _trace(self, scope: Scope, receive: Receive, send: Send) -> None:
-        from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        span, status = self._spans.start(scope["headers"], attributes), 500
 
-        carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        attributes = {**self._attributes, "http.request.method": scope["method"], "url.path": scope["path"]}
-        with self._tracer.start_as_current_span(
-            "infer", self._propagator.extract(carrier), SpanKind.SERVER, attributes=attributes
-        ) as span:
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
 
-            async def send_and_note(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    span.set_attribute("http.response.status_code", message["status"])
-                    if message["status"] >= 500:
-                        span.set_status(Status(StatusCode.ERROR))
-                await send(message)
-
+        try:
             await self._app(scope, receive, send_and_note)
+        finally:
+            self._spans.end(span, "http.response.status_code", status, status >= 500)

@@ -17,8 +17,10 @@ from sluice.config import RuntimeConfig
 from sluice.manifest import Datatype
 from sluice_operator.planning.observed import RouterPod
 from sluice_runtime.batching import Batcher
+from sluice_runtime.door import Door
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import Model, Plane
+from sluice_runtime.protocol.calls import Site
 from sluice_runtime.protocol.grpc import GrpcServer
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
 from sluice_runtime.signature import Signature
@@ -38,11 +40,15 @@ async def model(folder: Any) -> AsyncIterator[RuntimeConfig]:
     plane.serve(
         Model("shop", "3", Signature((spec("x", Datatype.FP32, 1),), (spec("x", Datatype.FP32, 1),), False), batcher)
     )
-    server = GrpcServer(plane, config)
+    server = GrpcServer(Site(plane, Door(_no_app, config.limits, 75)), config)
     await server.start()
     yield config
-    await server.stop(0)
+    server.close()
     batcher.close()
+
+
+async def _no_app(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError("gRPC asks no application")
 
 
 @asynccontextmanager

@@ -9,28 +9,33 @@ from sluice_runtime.errors import Kind, RequestError
 
 IDENTITY = b"identity"
 
-_WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 """zlib's names for the formats of RFC 9110, 8.4.1: `deflate` is zlib's format, not the bare stream."""
 
-_INLINE_BYTES = 2048
+INLINE_BYTES = 2048
 """At most a thousand times as much comes out: a millisecond or two. Longer bodies go to a thread."""
 
 
 async def decompress(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
-    """The plain body.
+    """The plain body, from a thread where it takes long.
+
+    Raises:
+        RequestError: as `inflate`.
+    """
+    if len(body) <= INLINE_BYTES:
+        return inflate(body, encoding, max_bytes)
+    return await asyncio.to_thread(inflate, body, encoding, max_bytes)
+
+
+def inflate(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
+    """The plain body, or message.
 
     Raises:
         RequestError: TOO_LARGE beyond `max_bytes`; INVALID for an unknown encoding or broken data.
     """
-    bits = _WINDOW_BITS.get(encoding)
+    bits = WINDOW_BITS.get(encoding)
     if bits is None:
         raise RequestError(Kind.INVALID, "Content-Encoding must be gzip, deflate or identity")
-    if len(body) <= _INLINE_BYTES:
-        return _inflate(body, bits, max_bytes)
-    return await asyncio.to_thread(_inflate, body, bits, max_bytes)
-
-
-def _inflate(body: bytes, bits: int, max_bytes: int) -> bytes:
     stream = zlib.decompressobj(bits)
     try:
         plain = stream.decompress(body, max_bytes + 1)

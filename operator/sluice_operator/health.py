@@ -25,7 +25,9 @@ SYNC_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Vitals:
-    """What the event loop last said of itself, all times by its own clock (`at`: when)."""
+    """What the event loop last said of itself, all times by its own clock (`at`: when). `election`: why the operator
+    cannot take part in it.
+    """
 
     at: float
     started: float
@@ -33,6 +35,7 @@ class Vitals:
     late: tuple[str, ...]
     api_away: bool
     queue: Progress
+    election: str = ""
 
 
 def complaints(vitals: Vitals, now: float) -> list[str]:
@@ -75,8 +78,9 @@ class Health:
         return complaints(self._vitals, self._clock())
 
     def ready(self) -> list[str]:
-        """Complaints; empty once the cache is complete."""
-        return [] if self._vitals.synced else ["the cache is not complete yet"]
+        """Complaints; empty once the cache is complete: leading or standing by, the operator could act at once."""
+        election = [self._vitals.election] if self._vitals.election else []
+        return election if self._vitals.synced else ["the cache is not complete yet", *election]
 
 
 class _Server(ThreadingHTTPServer):

@@ -7,28 +7,31 @@ deadlines and progress are the operator's own.
 import asyncio
 import logging
 import signal
+import socket
 import sys
 import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import aiohttp
 import kopf
 from kopf._core.engines.peering import Identity
 from kubernetes.aio.client import Configuration
 
-from sluice_operator import health, logs, settings, watches
+from sluice_operator import health, logs, metrics, settings, watches
 from sluice_operator.cluster.audit import Audit
-from sluice_operator.cluster.cache import Cache
+from sluice_operator.cluster.cache import Cache, Key
 from sluice_operator.cluster.client import Client, Json, load_configuration
 from sluice_operator.cluster.cluster import Cluster
+from sluice_operator.cluster.election import Alone, Election, Leadership
 from sluice_operator.cluster.errors import ClusterError
 from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
 from sluice_operator.cluster.traffic import TrafficObserver
 from sluice_operator.planning.planner import Images
 from sluice_operator.reconcile import Reconciler
 from sluice_operator.settings import Settings
-from sluice_operator.workqueue import WorkQueue
+from sluice_operator.workqueue import Progress, WorkQueue
 
 log = logging.getLogger(__name__)
 
@@ -60,25 +63,38 @@ class Operator:
         """Start everything, wait for the end, stop in reverse."""
         async with AsyncExitStack() as stack:
             configuration = await load_configuration(self._settings.kubeconfig)
-            client = Client(configuration)
+            self._leadership = self._elect(configuration, stack)
+            client = Client(configuration, self._leadership.leads)
             stack.push_async_callback(client.close)
-            http = await stack.enter_async_context(aiohttp.ClientSession())
-            self._build(client, TrafficObserver(http))
+            self._http = await stack.enter_async_context(aiohttp.ClientSession())
+            self._build(client)
             self._health = health.Health(self._vitals)
             server = health.serve(self._settings.metrics_port, self._health)
             stack.callback(server.shutdown)
             await self._run_watches(configuration)
 
-    def _build(self, client: Client, traffic: TrafficObserver) -> None:
+    def _elect(self, configuration: Configuration, stack: AsyncExitStack) -> Leadership:
+        """The election, with connections of its own: renewals wait behind no other request."""
+        if self._settings.lease is None:
+            return Alone()
+        client = Client(configuration)
+        stack.push_async_callback(client.close)
+        return Election(client, *self._settings.lease, identity=f"{socket.gethostname()}_{uuid4()}")
+
+    def _build(self, client: Client) -> None:
         self._client = client
         self._cache = Cache()
-        cluster = Cluster(client, self._cache, traffic, now)
+        self._queue: WorkQueue | None = None
+        self._audit = Audit(client, self._cache, self._settings.namespaces, self._enqueue)
+        self._started = time.monotonic()
+        metrics.LEADER.set_function(lambda: float(self._leadership.leads()))
+
+    def _new_queue(self) -> WorkQueue:
+        """What a term of leadership works with. Nothing but the cache is older than the term."""
+        cluster = Cluster(self._client, self._cache, TrafficObserver(self._http), now)
         chosen = self._settings
         images = Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
-        reconciler = Reconciler(cluster, images, now)
-        self._queue = WorkQueue(reconciler.reconcile, cluster.exists, self._settings.workers)
-        self._audit = Audit(client, self._cache, self._settings.namespaces, self._queue.add)
-        self._started = time.monotonic()
+        return WorkQueue(Reconciler(cluster, images, now).reconcile, cluster.exists, chosen.workers)
 
     async def _run_watches(self, configuration: Configuration) -> None:
         """Run the framework until a signal comes, and the operator's own tasks beside it."""
@@ -86,7 +102,8 @@ class Operator:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
-        own = [asyncio.create_task(part) for part in (self._work(), self._health.beat(), self._probe())]
+        parts = (self._audit.run(), self._leadership.run(), self._serve(), self._health.beat(), self._probe())
+        own = [asyncio.create_task(part) for part in parts]
         watches = asyncio.create_task(self._watch(configuration, stop))
         ending = asyncio.create_task(stop.wait())
         await asyncio.wait([*own, watches, ending], return_when=asyncio.FIRST_COMPLETED)
@@ -95,35 +112,47 @@ class Operator:
     async def _stop(self, own: list[asyncio.Task[None]], watches: asyncio.Task[None], stop: asyncio.Event) -> None:
         asked = stop.is_set()
         log.info("stopping" if asked else "stopping because a part has ended by itself")
-        await self._queue.stop(FINISH_SECONDS)
+        if self._queue is not None:
+            await self._queue.stop(FINISH_SECONDS)
         stop.set()
         ended = [task for task in own if task.done()]
         for task in own:
             task.cancel()
         await asyncio.gather(*own, return_exceptions=True)
+        await self._leadership.release()
         await watches
         for task in ended:
             task.result()
         if not asked:
             raise SystemExit(1)
 
-    async def _work(self) -> None:
-        """Audit for ever; begin to reconcile when the cache is complete, never on a half-filled one."""
-        audit = asyncio.create_task(self._audit.run())
-        try:
-            await asyncio.wait(
-                [audit, asyncio.create_task(self._audit.synced.wait())], return_when=asyncio.FIRST_COMPLETED
-            )
-            for key in sorted(self._cache.keys()):
-                self._queue.add(key)
-            self._queue.start()
-            await audit
-        finally:
-            audit.cancel()
+    async def _serve(self) -> None:
+        """Reconcile while this operator leads, on a cache that is complete and not behind; otherwise stand by."""
+        await self._audit.synced.wait()
+        while True:
+            await self._leadership.won()
+            await self._audit.catch_up(self._leadership.leads)
+            if self._leadership.leads():
+                await self._lead(self._new_queue())
+
+    async def _lead(self, queue: WorkQueue) -> None:
+        self._queue = queue
+        for key in sorted(self._cache.keys()):
+            queue.add(key)
+        queue.start()
+        await self._leadership.lost()
+        log.warning("this operator no longer leads")
+        self._queue = None
+        await queue.stop(0)
+
+    def _enqueue(self, key: Key) -> None:
+        if self._queue is not None:
+            self._queue.add(key)
 
     async def _probe(self) -> None:
         def back() -> None:
-            self._queue.retry_failed()
+            if self._queue is not None:
+                self._queue.retry_failed()
             for kind in WATCHED:
                 self._audit.ask(kind)
 
@@ -175,9 +204,8 @@ class Operator:
         if event is None:
             self._audit.ask(kind)
         changed = self._cache.drop(kind, obj) if event == "DELETED" else self._cache.put(kind, obj)
-        if self._audit.synced.is_set():
-            for key in changed:
-                self._queue.add(key)
+        for key in changed:
+            self._enqueue(key)
 
     def _vitals(self, at: float) -> health.Vitals:
         return health.Vitals(
@@ -186,5 +214,6 @@ class Operator:
             synced=self._audit.synced.is_set(),
             late=tuple(sorted(kind.plural for kind in self._audit.late)),
             api_away=self._client.circuit.is_open,
-            queue=self._queue.progress(),
+            queue=self._queue.progress() if self._queue is not None else Progress(0, None, None, at),
+            election=self._leadership.problem(),
         )

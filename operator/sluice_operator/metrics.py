@@ -16,6 +16,9 @@ RECONCILE_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
     registry=REGISTRY,
 )
+LEADER = Gauge(
+    "sluice_operator_leader", "1 while this operator is the one that acts, 0 while it stands by.", registry=REGISTRY
+)
 QUEUE_DEPTH = Gauge("sluice_operator_queue_depth", "Keys waiting for a reconcile.", registry=REGISTRY)
 QUEUE_LAG = Histogram(
     "sluice_operator_queue_lag_seconds",

@@ -11,7 +11,9 @@ ENV_PREFIX = "SLUICE_"
 
 @dataclass(frozen=True)
 class Settings:
-    """How this operator runs. `namespaces` empty: all. `kubeconfig` None: the pod's service account."""
+    """How this operator runs. `namespaces` empty: all. `kubeconfig` None: the pod's service account. `lease`: namespace
+    and name of the Lease whose holder acts; None: this operator is the only one.
+    """
 
     runtime_image: str
     router_image: str
@@ -19,6 +21,7 @@ class Settings:
     namespaces: tuple[str, ...]
     metrics_port: int
     workers: int
+    lease: tuple[str, str] | None
     log_level: str
     log_format: Literal["json", "text"]
     kubeconfig: str | None
@@ -34,6 +37,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         namespaces=tuple(sorted({name.strip() for name in values.namespaces.split(",") if name.strip()})),
         metrics_port=values.metrics_port,
         workers=values.workers,
+        lease=values.lease,
         log_level=values.log_level,
         log_format=values.log_format,
         kubeconfig=values.kubeconfig or None,
@@ -60,8 +64,22 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", "8080"))
     parser.add_argument("--workers", type=int, default=default("WORKERS", "8"), help="reconciles at once")
     parser.add_argument(
+        "--lease",
+        type=_lease,
+        default=default("LEASE", ""),
+        help="NAMESPACE/NAME of the Lease whose holder acts; none: no other operator runs, this one always acts",
+    )
+    parser.add_argument(
         "--log-level", default=default("LOG_LEVEL", "info"), choices=["debug", "info", "warning", "error"]
     )
     parser.add_argument("--log-format", default=default("LOG_FORMAT", "json"), choices=["json", "text"])
     parser.add_argument("--kubeconfig", default=environment.get("KUBECONFIG"), help="none: the service account")
     return parser
+
+
+def _lease(text: str) -> tuple[str, str] | None:
+    """Raises ValueError, which argparse tells."""
+    if not text:
+        return None
+    namespace, name = text.split("/")
+    return namespace, name

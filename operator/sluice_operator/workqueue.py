@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sluice_operator import logs, metrics
 from sluice_operator.cluster.cache import Key
-from sluice_operator.cluster.errors import ClusterError, Conflict, Gone, Unreachable
+from sluice_operator.cluster.errors import ClusterError, Conflict, Gone, NotLeading, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,7 @@ class WorkQueue:
         for task in self._workers:
             task.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        metrics.QUEUE_DEPTH.set(0)
 
     def progress(self) -> Progress:
         """What the queue has been doing."""
@@ -175,7 +176,7 @@ class WorkQueue:
     def _tell(self, key: Key, error: Exception) -> None:
         """An error is logged when it is new, not each time it is met again, nor once for each of many resources."""
         text = repr(error)
-        if isinstance(error, Unreachable):
+        if isinstance(error, Unreachable | NotLeading):
             log.debug("will try again: %s", error)
         elif self._told.get(key) != text:
             expected = isinstance(error, ClusterError)

@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from localcluster import control
+from support import operators
 from support.cluster import Cluster, SetupError, reserved_cluster
 from support.deployments import model_deployment, until_promoted
 from support.history import History
@@ -29,7 +30,7 @@ from support.memory import processes, rss_mib
 from support.packages import Built, build, train
 from support.report import Report
 from support.store import Store, run_store
-from support.writes import OPERATOR, writes_during
+from support.writes import writes_during
 
 NAMESPACE = "sluice-bench"
 FOREIGN = "sluice-bench-foreign"
@@ -180,9 +181,9 @@ def operator_away(bench: Bench) -> None:
     system = bench.cluster.system
 
     def outage() -> None:
-        system.run("scale", "deployment/sluice", "--replicas=0")
+        operators.scale(system, 0)
         time.sleep(OPERATOR_AWAY_SECONDS)
-        system.run("scale", "deployment/sluice", "--replicas=1")
+        operators.scale(system)
         system.run("rollout", "status", "deployment/sluice", "--timeout=120s", timeout=150.0)
 
     survive(bench, f"operator away for {OPERATOR_AWAY_SECONDS:.0f} s", outage)
@@ -212,9 +213,9 @@ def survive(bench: Bench, what: str, outage: Callable[[], None]) -> None:
 
 
 def operator_rss(cluster: Cluster) -> float:
-    """Resident memory of the operator's pod, in MiB."""
-    (pod,) = cluster.system.select("pod", OPERATOR)
-    return rss_mib(processes(cluster.system, pod["metadata"]["name"], "operator"))
+    """Resident memory of the operator's pod, in MiB: of the largest, leading or standing by."""
+    names = [pod["metadata"]["name"] for pod in operators.running(cluster.system)]
+    return max(rss_mib(processes(cluster.system, name, "operator")) for name in names)
 
 
 if __name__ == "__main__":

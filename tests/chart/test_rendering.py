@@ -60,6 +60,9 @@ def test_the_defaults_render_the_operator_and_nothing_unasked(defaults: list[Obj
         ("ClusterRoleBinding", "sluice"),
         ("CustomResourceDefinition", "modeldeployments.sluice.dev"),
         ("Deployment", "sluice"),
+        ("PodDisruptionBudget", "sluice"),
+        ("Role", "sluice-lease"),
+        ("RoleBinding", "sluice-lease"),
         ("Service", "sluice-metrics"),
         ("ServiceAccount", "sluice"),
     ]
@@ -113,9 +116,23 @@ def test_probes_ask_the_operators_own_judgement(defaults: list[Object]) -> None:
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
 
 
-def test_one_operator_runs_at_a_time(defaults: list[Object]) -> None:
-    spec = only(defaults, "Deployment")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+def test_two_operators_share_a_lease_that_they_may_take(defaults: list[Object]) -> None:
+    assert only(defaults, "Deployment")["spec"]["replicas"] == 2
+    assert settings.parse([], environment_of(defaults)).lease == ("sluice-system", "sluice")
+    role = only(defaults, "Role", "sluice-lease")
+    assert role["metadata"]["namespace"] == "sluice-system"
+    named = {verb: rule.get("resourceNames") for rule in role["rules"] for verb in rule["verbs"]}
+    assert named == {"create": None, "get": ["sluice"], "update": ["sluice"]}
+
+
+def test_operators_are_apart_and_a_drain_takes_one_at_a_time(defaults: list[Object]) -> None:
+    labels = pod_of(defaults)["metadata"]["labels"].items()
+    budget = only(defaults, "PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"]["matchLabels"].items() <= labels
+    (term,) = pod_of(defaults)["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert term["podAffinityTerm"]["labelSelector"]["matchLabels"].items() <= labels
+    assert select(render_objects("--set=replicas=1"), "PodDisruptionBudget") == []
 
 
 def test_the_service_and_the_deployment_select_the_operators_pod(defaults: list[Object]) -> None:
@@ -206,7 +223,11 @@ def test_two_releases_share_no_name() -> None:
         ("--set-string=crds.install=yes", "crds"),
         ("--set=resources.request.cpu=1", "'request'"),
         ("--set=metrics.serviceMonitor.interval=often", "interval"),
-        ("--set=replicas=2", "'replicas'"),
+        ("--set=replicas=-1", "replicas"),
+        ("--set-string=replicas=two", "replicas"),
+        ("--set=rbac.scope=Everything", "scope"),
+        ("--set=rbac.scope=Namespaced,crds.install=false", "watchNamespaces"),
+        ("--set=rbac.scope=Namespaced,watchNamespaces={a}", "crds.install"),
     ],
 )
 def test_bad_values_are_refused_by_name(option: str, told: str) -> None:
@@ -256,7 +277,7 @@ def test_the_operator_has_no_rights_beyond_the_kinds_it_uses(defaults: list[Obje
 def test_with_chosen_namespaces_the_operator_is_bound_there_alone() -> None:
     objects = render_objects("--set=watchNamespaces={pricing,stock}")
     assert select(objects, "ClusterRoleBinding") == []
-    bindings = select(objects, "RoleBinding")
+    bindings = select(objects, "RoleBinding", "sluice")
     assert [one["metadata"]["namespace"] for one in bindings] == ["pricing", "stock"]
     assert {one["roleRef"]["name"] for one in bindings} == {"sluice"}
 
@@ -272,7 +293,21 @@ def test_namespace_roles_of_the_cluster_include_models(defaults: list[Object]) -
 
 def test_roles_can_be_left_to_somebody_else() -> None:
     kinds = {one["kind"] for one in render_objects("--set=rbac.create=false")}
-    assert not kinds & {"ClusterRole", "ClusterRoleBinding", "RoleBinding"}
+    assert not kinds & {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+
+
+def test_a_namespaced_release_lies_in_namespaces_alone_with_the_same_rights(defaults: list[Object]) -> None:
+    options = ("--set=rbac.scope=Namespaced,crds.install=false", "--set=watchNamespaces={pricing,stock}")
+    objects = render_objects(*options)
+    assert {one["kind"] for one in objects if "namespace" not in one["metadata"]} == set()
+    roles = select(objects, "Role", "sluice")
+    assert [one["metadata"]["namespace"] for one in roles] == ["pricing", "stock"]
+    assert all(one["rules"] == operator_rules(defaults) for one in roles)
+    bindings = select(objects, "RoleBinding", "sluice")
+    assert [(one["metadata"]["namespace"], one["roleRef"]["kind"]) for one in bindings] == [
+        ("pricing", "Role"),
+        ("stock", "Role"),
+    ]
 
 
 def test_what_to_do_next_is_told_with_the_releases_own_names() -> None:

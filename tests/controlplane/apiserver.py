@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 from uuid import uuid4
 
 from localcluster import build, certs, packages, processes
@@ -31,6 +32,12 @@ class ApiServer:
     """A server that answers, and a kubeconfig of its administrator."""
 
     kubeconfig: Path
+
+    def credentials(self, folder: Path, token: str) -> Path:
+        """A kubeconfig of somebody else, written into `folder`."""
+        config = json.loads(self.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": token}
+        return keep(folder / "kubeconfig", config)
 
     def kube(self, namespace: str) -> Kube:
         """kubectl in a namespace, which need not exist yet."""
@@ -108,7 +115,10 @@ def write_kubeconfig(folder: Path, port: int, token: str) -> Path:
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "administrator"}}],
         "current-context": "test",
     }
-    path = folder / "kubeconfig"
+    return keep(folder / "kubeconfig", config)
+
+
+def keep(path: Path, config: Mapping[str, Any]) -> Path:
     path.write_text(json.dumps(config))
     path.chmod(0o600)
     return path

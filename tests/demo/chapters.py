@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from demo.stage import NAME, Stage
+from support import operators
 from support.deployments import KIND, until_promoted, until_stalled
 from support.kube import Object, condition
 from support.load import Request
@@ -11,8 +12,6 @@ AFTER_PROMOTION = 2_000
 ENOUGH = 20_000
 QUIET = ("v2", "v4", "v5", "more")
 """Chapters in which no request at all may fail."""
-
-OPERATOR = "app.kubernetes.io/component=operator"
 
 
 def roll_out(stage: Stage, version: str) -> None:
@@ -49,10 +48,9 @@ def kill_operator_meanwhile(stage: Stage, version: str) -> None:
         stepping = stage.kube.until(KIND, NAME, lambda found: verified_weight(found) == 10)
         killed = kill_operator(stage)
         found = until_promoted(stage.kube, NAME)
-        successors = {pod["metadata"]["uid"] for pod in stage.cluster.system.select("pod", OPERATOR)}
         chapter.facts |= conclusion(found) | {
             "killed at weight": verified_weight(stepping),
-            "operator replaced": killed not in successors,
+            "operator replaced": killed != operators.leader(stage.cluster.system),
         }
         stage.load.wait_for(AFTER_PROMOTION, since=len(stage.load.snapshot()))
 
@@ -71,11 +69,11 @@ def quiet_requests(stage: Stage, everything: list[Request]) -> list[Request]:
 
 
 def kill_operator(stage: Stage) -> str:
-    """Kill the operator's pod without any grace and return its uid."""
-    (pod,) = stage.cluster.system.select("pod", OPERATOR)
-    stage.console.print(f"killing {pod['metadata']['name']}")
-    stage.cluster.system.run("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
-    return str(pod["metadata"]["uid"])
+    """Kill the pod of the operator that acts without any grace and return its name."""
+    name = operators.leader(stage.cluster.system)
+    stage.console.print(f"killing {name}")
+    stage.cluster.system.run("delete", "pod", name, "--grace-period=0", "--force", "--wait=false")
+    return name
 
 
 def verified_weight(found: Object) -> int:

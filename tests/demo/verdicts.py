@@ -7,13 +7,14 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from demo.chapters import ENOUGH, OPERATOR, quiet_requests
+from demo.chapters import ENOUGH, quiet_requests
 from demo.models import Version
 from demo.stage import NAME, Chapter, Stage
 from support.history import Period
 from support.kube import Kube
 from support.load import Request, between, failures, wrong
 from support.memory import processes, rss_mib
+from support.operators import OPERATOR
 from support.report import Report
 from support.stats import binomial_interval, percentile
 

@@ -14,7 +14,7 @@ import pytest
 from e2e.specs import QUICK, ROUTER, RUNTIME, SMALL, steps
 from e2e.zoo import Zoo
 from localcluster import layout
-from support import samples
+from support import operators, samples
 from support.cluster import Cluster
 from support.deployments import KIND, model_deployment, until_promoted
 from support.kube import Kube, Object, is_true
@@ -50,13 +50,13 @@ def test_deletion_does_not_need_the_operator(kube: Kube, store: Store, cluster: 
     # Given a ModelDeployment, and no operator
     kube.apply(small(store.uri("v1.tar.gz")))
     until_promoted(kube, NAME)
-    cluster.system.run("scale", "deployment", "sluice", "--replicas=0")
+    operators.scale(cluster.system, 0)
     try:
         # When it is deleted, then it goes at once
         kube.delete(KIND, NAME, timeout=20)
         kube.run("wait", "deployments", f"--selector={OURS}", "--for=delete", "--timeout=60s", timeout=90)
     finally:
-        cluster.system.run("scale", "deployment", "sluice", "--replicas=1")
+        operators.scale(cluster.system)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from e2e.specs import QUICK, ROUTER, RUNTIME
 from localcluster import control
+from support import operators
 from support.cluster import Cluster
 from support.deployments import KIND, model_deployment, until_promoted
 from support.kube import Kube
@@ -73,12 +74,12 @@ def test_predictions_go_on_without_the_operator_and_what_was_asked_meanwhile_is_
 ) -> None:
     before = len(outages.load.snapshot())
     # When the operator is away, and a new version is applied meanwhile
-    cluster.system.run("scale", "deployment", "sluice", "--replicas=0")
+    operators.scale(cluster.system, 0)
     try:
         outages.apply("v3")
         time.sleep(OPERATOR_SECONDS)
     finally:
-        cluster.system.run("scale", "deployment", "sluice", "--replicas=1")
+        operators.scale(cluster.system)
     # Then no request failed, and the version is rolled out once the operator is back
     until_promoted(outages.kube, NAME)
     assert outages.failures_since(before) == []

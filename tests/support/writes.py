@@ -9,9 +9,9 @@ from typing import Any
 from support.cluster import Cluster
 from support.deployments import KIND
 from support.kube import Kube
+from support.operators import running
 
 KINDS = f"{KIND},deployments,services,configmaps,hpa,poddisruptionbudgets,controllerrevisions"
-OPERATOR = "app.kubernetes.io/component=operator"
 COUNTER = re.compile(r"^sluice_operator_api_writes_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
 LEASE = 'kind="Lease"'
 METRICS_PORT = 8080
@@ -54,11 +54,13 @@ def namespaces_leaving(cluster: Cluster) -> bool:
 
 
 def operator_writes(cluster: Cluster) -> dict[str, float]:
-    """The operator's writes to the API so far, by labels, without its lease."""
-    (pod,) = cluster.system.select("pod", OPERATOR)
-    path = f"/api/v1/namespaces/{cluster.system.namespace}/pods/{pod['metadata']['name']}:{METRICS_PORT}/proxy/metrics"
-    found = COUNTER.findall(cluster.system.raw(path))
-    return {labels: float(count) for labels, count in found if LEASE not in labels}
+    """The operators' writes to the API so far, by pod and labels, without their lease."""
+    counts: dict[str, float] = {}
+    for name in (pod["metadata"]["name"] for pod in running(cluster.system)):
+        path = f"/api/v1/namespaces/{cluster.system.namespace}/pods/{name}:{METRICS_PORT}/proxy/metrics"
+        found = COUNTER.findall(cluster.system.raw(path))
+        counts |= {f"{name} {labels}": float(count) for labels, count in found if LEASE not in labels}
+    return counts
 
 
 def resource_versions(kube: Kube, selector: str) -> dict[str, str]:

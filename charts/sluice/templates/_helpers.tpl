@@ -40,3 +40,44 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .image.repository -}}
 {{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ default .root.Chart.AppVersion .image.tag }}{{ end -}}
 {{- end -}}
+
+{{/* What the operator may do: read ModelDeployments and write what belongs to them. It reads no Secrets: model pods and
+routers mount theirs by name. */}}
+{{- define "sluice.rules" -}}
+- apiGroups: [sluice.dev]
+  resources: [modeldeployments]
+  verbs: [get, list, watch]
+- apiGroups: [sluice.dev]
+  resources: [modeldeployments/status]
+  verbs: [update]
+# Owner references that block the owner's deletion need it where OwnerReferencesPermissionEnforcement is on.
+- apiGroups: [sluice.dev]
+  resources: [modeldeployments/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [controllerrevisions, deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+# An annotation on a router's pod makes the kubelet bring it the newest configuration at once.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+# Events tell people what happened, and tell the operator why a pod does not start.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch, list]
+{{- end -}}

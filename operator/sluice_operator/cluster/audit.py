@@ -7,6 +7,7 @@ watch that has silently stopped.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -65,6 +66,18 @@ class Audit:
             kinds, self._asked = self._asked or set(WATCHED), set()
             for kind in kinds:
                 await self._check(kind)
+
+    async def catch_up(self, wanted: Callable[[], bool]) -> None:
+        """Wait until the cache holds what the API server has now, for as long as that is `wanted`.
+
+        An operator that takes over plans on what its predecessor wrote last. A watch that does not show it is late.
+        """
+        for kind in WATCHED:
+            for tries in itertools.count():
+                if not wanted() or await self._arrived(kind):
+                    break
+                if tries * SYNC_POLL_SECONDS * SYNC_POLLS > LATE_SECONDS:
+                    self.late.add(kind)
 
     async def _sync(self) -> None:
         for kind in WATCHED:

@@ -19,7 +19,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from sluice_operator import metrics
 from sluice_operator.api.names import FIELD_MANAGER
 from sluice_operator.cluster.circuit import Circuit
-from sluice_operator.cluster.errors import Conflict, Gone, Refused, Unavailable, Unreachable
+from sluice_operator.cluster.errors import Conflict, Gone, NotLeading, Refused, Unavailable, Unreachable
 from sluice_operator.cluster.kinds import Kind
 
 log = logging.getLogger(__name__)
@@ -62,10 +62,15 @@ class Listing:
 
 
 class Client:
-    """Requests to the API server. Every failure is one of the errors in `cluster.errors`."""
+    """Requests to the API server. Every failure is one of the errors in `cluster.errors`.
 
-    def __init__(self, configuration: Configuration) -> None:
+    `may_write` is asked at the last moment before each writing request, so that an operator that has lost its lease
+    writes nothing, wherever in a pass it was.
+    """
+
+    def __init__(self, configuration: Configuration, may_write: Callable[[], bool] = lambda: True) -> None:
         self.configuration = configuration
+        self._may_write = may_write
         self.circuit = Circuit()
         self._api = ApiClient(configuration)
         self._api.user_agent = USER_AGENT
@@ -176,6 +181,8 @@ class Client:
         if params:
             path += "?" + urlencode(params)
         if method != "GET":
+            if not self._may_write():
+                raise NotLeading(f"{method} {path}: this operator does not lead")
             shown = kind.kind if subresource is None else f"{kind.kind}/{subresource}"
             metrics.API_WRITES.labels(verb or _VERBS[method], shown).inc()
         headers = {"Accept": accept, "Content-Type": content_type}

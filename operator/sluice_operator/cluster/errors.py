@@ -3,6 +3,7 @@
 ClusterError
 ├── Unavailable   the server cannot now: try again later, nothing is wrong with the request
 │   └── Unreachable   nobody answers; the circuit tells people, once
+├── NotLeading    another operator may act by now, so this one no longer does
 ├── Conflict      the object changed since it was read: look again
 ├── Gone          the object, its namespace or its owner is not there (any more)
 └── Refused       the server understood and said no: somebody has to change something
@@ -23,6 +24,10 @@ class Unavailable(ClusterError):  # noqa: N818
 
 class Unreachable(Unavailable):
     """Nobody answers."""
+
+
+class NotLeading(ClusterError):  # noqa: N818
+    """The lease is not held (any more): nothing may be written."""
 
 
 class Conflict(ClusterError):  # noqa: N818

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from controlplane import apiserver
 from controlplane.apiserver import ApiServer
@@ -96,8 +97,16 @@ class Operator:
 
     def metric(self, name: str) -> float:
         """Sum over all labels of a metric."""
-        families = text_string_to_metric_families(self.ask("/metrics")[1])
-        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+        return sum(sample.value for sample in self._samples() if sample.name == name)
+
+    def writes(self) -> float:
+        """Writes to the API server, without those of its Lease."""
+        writes = (found for found in self._samples() if found.name == "sluice_operator_api_writes_total")
+        return sum(sample.value for sample in writes if sample.labels["kind"] != "Lease")
+
+    def _samples(self) -> Iterator[Sample]:
+        for family in text_string_to_metric_families(self.ask("/metrics")[1]):
+            yield from family.samples
 
     def lines(self, text: str) -> list[str]:
         """Log lines that hold the text."""
@@ -131,7 +140,7 @@ def at_rest(running: Operator, quiet: float = 2.0) -> float:
     seen, since = -1.0, time.monotonic()
     while time.monotonic() - since < quiet:
         assert time.monotonic() < deadline, "the operator never comes to rest"
-        now = running.metric("sluice_operator_api_writes_total")
+        now = running.writes()
         if now != seen:
             seen, since = now, time.monotonic()
         time.sleep(PAUSE)

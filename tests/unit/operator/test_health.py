@@ -77,10 +77,15 @@ def test_readiness_waits_for_the_cache(ask: Any) -> None:
     assert ask(replace(WELL, synced=False), "/readyz") == (503, "the cache is not complete yet")
 
 
+def test_who_cannot_take_part_in_the_election_is_not_ready(ask: Any) -> None:
+    assert ask(replace(WELL, election="forbidden"), "/readyz") == (503, "forbidden")
+    assert ask(replace(WELL, election="forbidden"), "/healthz") == (200, "ok")
+
+
 def test_metrics_are_served(ask: Any) -> None:
     status, text = ask(WELL, "/metrics")
     assert status == 200
-    for name in ("api_writes_total", "queue_depth", "queue_lag_seconds", "reconcile_duration_seconds"):
+    for name in ("api_writes_total", "leader", "queue_depth", "queue_lag_seconds", "reconcile_duration_seconds"):
         assert f"sluice_operator_{name}" in text
 
 

@@ -15,12 +15,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.guard import LoopGuard
 from sluice_runtime.queueing import expected_wait
 from sluice_runtime.running import BatchRunner, Outcome, Work
+from sluice_runtime.runthread import RunThread
 from sluice_runtime.sessions import Runner
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Batcher:
         self._expiry: asyncio.TimerHandle | None = None
         self._next_expiry = math.inf
         self._loop = asyncio.get_running_loop()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="run")
+        self._thread = RunThread(self._runs.execute, self._loop, self._returned)
 
     @property
     def full(self) -> bool:
@@ -130,7 +130,7 @@ class Batcher:
 
     def close(self) -> None:
         """Stop the threads. Works that still wait keep their deadline."""
-        self._executor.shutdown(wait=False)
+        self._thread.close()
         self._guard.close()
 
     def _admit(self, seconds: float) -> None:
@@ -196,12 +196,11 @@ class Batcher:
                 self._schedule()
                 return
         self._running = batch
-        task = self._loop.run_in_executor(self._executor, self._runs.execute, batch)
-        task.add_done_callback(lambda done: self._returned(batch, done))
+        self._thread.run(batch)
 
-    def _returned(self, batch: list[Work], done: asyncio.Future[list[Outcome]]) -> None:
+    def _returned(self, batch: list[Work], outcomes: list[Outcome]) -> None:
         self._running = ()
-        self._deliver(batch, done.result())
+        self._deliver(batch, outcomes)
         self._schedule()
 
     def _execute_inline(self, batch: list[Work]) -> list[Outcome] | None:

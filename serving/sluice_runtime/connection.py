@@ -16,8 +16,9 @@ from typing import Any
 import httptools
 
 from sluice_runtime.door import Door, Refusal
-from sluice_runtime.exchange import PIECE_BYTES, Exchange, Head
-from sluice_runtime.flow import Flow
+from sluice_runtime.exchange import PIECE_BYTES, Exchange
+from sluice_runtime.heads import Head, without_offer
+from sluice_runtime.landing import Ground
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ _SPARE_CONNECTIONS = 32
 """Beyond the limit, so that a busy pod still answers its probes and its scrapes."""
 
 
-class Connection(Flow):
+class Connection(Ground):
     """Parses requests and runs the application on one after the other."""
 
     def __init__(self, door: Door, state: dict[str, Any], loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -41,8 +42,7 @@ class Connection(Flow):
         self._peer: Any = None
         self._local: Any = None
         self._surplus = False
-        # The request whose bytes come in, the one that is being answered, and pipelined ones between them.
-        self._incoming: Exchange | None = None
+        # The one that is being answered, and pipelined ones between it and the one whose bytes come in.
         self._current: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._mid_message = False
@@ -50,7 +50,7 @@ class Connection(Flow):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects = False
-        self._early = False
+        self._length = 0
         self._offered = b""
         # A refusal that waits until earlier requests have their answers.
         self._verdict: Refusal | None = None
@@ -73,7 +73,7 @@ class Connection(Flow):
         for exchange in {self._incoming, self._current, *self._waiting} - {None}:
             self._abandon(exchange)  # type: ignore[arg-type]
         self._waiting.clear()
-        self._incoming = self._current = None
+        self._incoming = self._current = self._landing = None
         # Its callbacks are this connection's; without the circle a lost connection is gone at once.
         del self._parser
         self.resume_writing()
@@ -87,14 +87,17 @@ class Connection(Flow):
             self._since = self.loop.time()
         self._received += len(data)
         self._parse(data)
-        if self._mid_message and not self._deaf:
+        if self._landing is not None:
+            self.divert(self._landing)
+        elif self._mid_message and not self._deaf:
             self._bound_received()
 
     def on_message_begin(self) -> None:
         """A new request."""
         self._url = b""
         self._headers = []
-        self._expects = self._early = False
+        self._expects = False
+        self._length = 0
 
     def on_url(self, url: bytes) -> None:
         """A part of the request target."""
@@ -108,8 +111,7 @@ class Connection(Flow):
         if name == b"expect":
             self._expects = value.lower() == b"100-continue"
         elif name == b"content-length":
-            # llhttp has checked it. A long body is worth a look at its head before it comes.
-            self._early = int(value) >= PIECE_BYTES
+            self._length = int(value)  # llhttp has checked it
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -128,7 +130,8 @@ class Connection(Flow):
             self._refuse(Refusal.HEAD)
         elif self._surplus and self._url.startswith(b"/v2"):
             self._refuse(Refusal.CONNECTIONS)
-        elif self._expects or self._early:
+        elif self._expects or (self._length >= PIECE_BYTES and not self.land(exchange, self._length)):
+            # Worth a look at its head before its body comes.
             self._launch(exchange)
 
     def on_body(self, body: bytes) -> None:
@@ -137,12 +140,16 @@ class Connection(Flow):
         if exchange is None or self._deaf:
             return
         self._door.buffered += len(body)
+        if self._landing is not None:
+            self._landing.put(body)
+            exchange.size += len(body)
+            return
         if exchange.size + len(body) > self._door.limits.max_body_bytes:
             # The application refuses it; a caller may wait for that before it sends the rest.
             exchange.piece = 1
         held = exchange.feed(body)
         if self._door.buffered > self._door.limits.max_buffered_bytes:
-            self._refuse(Refusal.MEMORY)
+            self.overfull()
         elif held >= exchange.piece:
             self._launch(exchange)
             if held >= _HIGH_WATER_BYTES:
@@ -156,18 +163,24 @@ class Connection(Flow):
         self._incoming = None
         self._mid_message = False
         self._received = 0
+        landing, self._landing = self._landing, None
         if not self._deaf:
-            exchange.end()
+            exchange.end(landing.body if landing is not None else None)
             self._launch(exchange)
+
+    def overfull(self) -> None:
+        """All requests together hold too many bytes."""
+        self._refuse(Refusal.MEMORY)
+
+    def body_landed(self) -> None:
+        """The body that landed is complete; the parser that read its head still waits for it."""
+        self._parser = httptools.HttpRequestParser(self)
+        self.on_message_complete()
 
     def read_on(self) -> None:
         """The body that had come was taken; more is welcome, unless pipelined requests wait."""
         if not self._waiting:
             super().read_on()
-
-    def common_headers(self) -> bytes:
-        """Headers of every answer, encoded."""
-        return self._door.common_headers()
 
     def answered(self, exchange: Exchange) -> None:
         """The last byte of an answer was written: close, or go on with the next request."""
@@ -215,22 +228,13 @@ class Connection(Flow):
             if self._deaf:
                 return
             self._parser = httptools.HttpRequestParser(self)
-            self._parse(self._without_offer() + data[upgrade.args[0] :])
+            plain = without_offer(self._offered, self._url, self._headers)
+            self._parse(plain + data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError:
             log.exception("a request could not be taken")
             self._refuse(Refusal.CRASHED)
         except httptools.HttpParserError:
             self._refuse(Refusal.MALFORMED)
-
-    def _without_offer(self) -> bytes:
-        """The head once more, as if no other protocol had been offered in it.
-
-        Some clients offer HTTP/2 with their first request; llhttp then leaves the request's body to the new protocol,
-        and HTTP/1.1 answers best by not taking the offer.
-        """
-        kept = [header for header in self._headers if header[0] not in (b"connection", b"upgrade")]
-        lines = (b"%b %b HTTP/1.1" % (self._offered, self._url), *(b"%b: %b" % header for header in kept), b"", b"")
-        return b"\r\n".join(lines)
 
     def _bound_received(self) -> None:
         """Chunk extensions, trailers and a head that never ends are no body, so they are counted as they come."""

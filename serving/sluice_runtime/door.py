@@ -11,7 +11,8 @@ import orjson
 from uvicorn.server import ServerState
 
 from sluice.config import Limits
-from sluice_runtime.exchange import Exchange, Message, Scope
+from sluice_runtime.exchange import Exchange, Message
+from sluice_runtime.heads import Scope
 
 App = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
@@ -46,6 +47,8 @@ class Door:
     state: ServerState = field(default_factory=ServerState)
     take: Callable[[Exchange], bool] = lambda exchange: False
     """Answers a complete request without ASGI, or says that it does not."""
+    awaits: Callable[[Exchange], int | None] = lambda exchange: None
+    """Where in the body of a request that `take` will answer raw tensors begin; None: the application gets it."""
     refused: Callable[[str], None] = lambda reason: None
     exchanged: Callable[[Exchange], None] | None = None
     buffered: int = 0

@@ -8,62 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import http
-import urllib.parse
 from collections.abc import Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-import httptools
+from sluice_runtime.heads import Head, Header
 
 Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Header = tuple[bytes, bytes]
 
 PIECE_BYTES = 64 * 1024
 """A longer body reaches the application in pieces of at least this size, so that it can refuse before the end."""
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 _DISCONNECT = {"type": "http.disconnect"}
-
-
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
-
-
-@dataclass(slots=True)
-class Head:
-    """The head of a request, as it came. `target` is the request target, `state` the application's own."""
-
-    method: bytes
-    target: bytes
-    version: str
-    headers: list[Header]
-    client: tuple[str, int]
-    server: tuple[str, int]
-    state: dict[str, Any]
-
-    def scope(self) -> Scope:
-        """The head as ASGI's scope."""
-        target = self.target
-        if not target.startswith(b"/"):
-            parsed = httptools.parse_url(target)
-            target = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
-        raw_path, _, query = target.partition(b"?")
-        path = raw_path.decode("latin-1")
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": self.version,
-            "method": self.method.decode("ascii"),
-            "scheme": "http",
-            "path": urllib.parse.unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": self.headers,
-            "client": self.client,
-            "server": self.server,
-            "state": self.state.copy(),
-        }
 
 
 class Line(Protocol):
@@ -128,7 +84,7 @@ class Exchange:
         self.gone = False
         self.on_gone: Callable[[], None] | None = None
         self.done = False
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | memoryview] = []
         self._held = 0
         self._taken = False
         self._waiter: asyncio.Future[None] | None = None
@@ -148,8 +104,10 @@ class Exchange:
         """Time since the first byte of the request, in the loop's whole milliseconds."""
         return self._line.loop.time() - self._began
 
-    def end(self) -> None:
-        """The body is complete."""
+    def end(self, landed: memoryview | None = None) -> None:
+        """The body is complete: what was fed, or what has landed."""
+        if landed is not None:
+            self._chunks.append(landed)
         self.complete = True
         self._wake()
 
@@ -195,11 +153,12 @@ class Exchange:
         if not self.gone:
             self._send_body(message.get("body", b""), bool(message.get("more_body", False)))
 
-    def body(self) -> bytes:
+    def body(self) -> bytes | memoryview:
         """The whole body of a complete request, taken at once."""
         self._taken = True
         self._held = 0
-        return b"".join(self._chunks)
+        chunks = self._chunks
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send a whole answer at once; `headers` are encoded, each with its line break, without the content length."""

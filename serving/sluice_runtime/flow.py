@@ -52,6 +52,10 @@ class Flow(asyncio.Protocol):
         """Send bytes to the caller."""
         self._transport.write(data)
 
+    def common_headers(self) -> bytes:
+        """Headers of every answer, encoded."""
+        return self._door.common_headers()
+
     async def drain(self) -> None:
         """Wait until the caller has read."""
         if self._writable is None:
@@ -69,6 +73,13 @@ class Flow(asyncio.Protocol):
         if self._paused:
             self._paused = False
             self._since = self.loop.time()
+            self._transport.resume_reading()
+
+    def divert(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol take what comes next; the loop looks how one reads only when reading begins."""
+        self._transport.pause_reading()
+        self._transport.set_protocol(protocol)
+        if not self._paused:
             self._transport.resume_reading()
 
     def hang_up(self, mid_message: bool) -> None:

@@ -68,6 +68,11 @@ class Plane:
         """True when new requests are welcome: the model is loaded and the pod is not stopping."""
         return self._model is not None and not self.draining
 
+    @property
+    def welcoming(self) -> bool:
+        """True when the next request would be admitted."""
+        return self._model is not None and not self._model.batcher.full
+
     def serve(self, model: Model) -> None:
         """Start to answer with this model."""
         self._model = model

@@ -119,7 +119,7 @@ def _door(app: Gate, runtime: Runtime, spans: Spans | None) -> Door:
     )
     if spans is None:
         # The short way knows no spans.
-        door.take = app.take
+        door.take, door.awaits = app.take, app.awaits
     return door
 
 

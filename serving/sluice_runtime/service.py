@@ -43,7 +43,8 @@ class Gate:
         self._chassis = chassis
         self._plane = runtime.plane
         self._rest = Rest(runtime.plane, runtime.config.limits)
-        self.take = Direct(runtime.plane, self._rest).take
+        direct = Direct(runtime.plane, self._rest)
+        self.take, self.awaits = direct.take, direct.awaits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI scope."""

@@ -40,7 +40,7 @@ _BF16 = Datatype.BF16
 
 
 def decode_request(
-    body: bytes, model: Model, json_bytes: int | None = None, timeout: float | None = None
+    body: bytes | memoryview, model: Model, json_bytes: int | None = None, timeout: float | None = None
 ) -> tuple[InferRequest, Form]:
     """Decode an inference request: JSON and, where `json_bytes` says where it ends, raw tensors behind it.
 
@@ -63,7 +63,7 @@ def decode_request(
     return InferRequest(inputs, names, identity, _shortened(timeout, _parameters(document).get("timeout"))), form
 
 
-def _parse(text: bytes) -> dict[str, Any]:
+def _parse(text: bytes | memoryview) -> dict[str, Any]:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -35,17 +35,29 @@ class Direct:
 
     def take(self, exchange: Exchange) -> bool:
         """Answer a complete request, now or later; False leaves it to the application."""
-        head = exchange.head
-        if head.target != self._target or head.method != b"POST" or self._plane.draining:
-            return False
-        try:
-            wishes = self._rest.read_headers(head.headers)
-        except RequestError:
-            return False
-        if wishes.encoding != IDENTITY:
+        wishes = self._wishes(exchange)
+        if wishes is None:
             return False
         Prediction(self._plane, exchange).start(wishes)
         return True
+
+    def awaits(self, exchange: Exchange) -> int | None:
+        """Where raw tensors begin in the body of a request that will be taken; None for one that may be refused."""
+        wishes = self._wishes(exchange)
+        if wishes is None or not self._plane.welcoming:
+            return None
+        return wishes.json_bytes or 0
+
+    def _wishes(self, exchange: Exchange) -> Wishes | None:
+        """What the head of a request says that goes this way; None for all others."""
+        head = exchange.head
+        if head.target != self._target or head.method != b"POST" or self._plane.draining:
+            return None
+        try:
+            wishes = self._rest.read_headers(head.headers)
+        except RequestError:
+            return None
+        return wishes if wishes.encoding == IDENTITY else None
 
 
 class Prediction:

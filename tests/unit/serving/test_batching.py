@@ -158,7 +158,7 @@ async def test_a_scalar_output_cannot_be_shared() -> None:
 
 
 async def test_short_runs_stay_on_the_loop_and_long_ones_leave_it() -> None:
-    for batcher_maker, name in ((batcher_of, "MainThread"), (slow_batcher_of, "run_0")):
+    for batcher_maker, name in ((batcher_of, "MainThread"), (slow_batcher_of, "run")):
         runner = FakeRunner()
         work = work_of(row(1))
         submit(batcher_maker(runner), work)
@@ -190,7 +190,7 @@ async def test_a_new_model_proves_itself_on_the_thread_first() -> None:
         work = work_of(row(1))
         submit(batcher, work)
         await work.future
-    assert runner.threads == {"run_0"}
+    assert runner.threads == {"run"}
     assert batcher.inline
 
 
@@ -200,7 +200,7 @@ async def test_what_shapes_do_not_bound_stays_on_the_thread() -> None:
     submit(batcher_of(runner, bounded=False), unbounded)
     submit(batcher_of(runner, max_rows=4), large)
     await asyncio.gather(unbounded.future, large.future)
-    assert runner.threads == {"run_0"}
+    assert runner.threads == {"run"}
 
 
 async def test_a_model_that_becomes_fast_comes_back_to_the_loop() -> None:
@@ -211,7 +211,7 @@ async def test_a_model_that_becomes_fast_comes_back_to_the_loop() -> None:
         submit(batcher, work)
         await work.future
     assert batcher.inline
-    assert runner.threads == {"run_0", "MainThread"}
+    assert runner.threads == {"run", "MainThread"}
 
 
 async def test_waiting_for_the_processor_is_not_being_slow() -> None:
@@ -437,7 +437,7 @@ async def test_a_run_that_holds_the_loop_is_moved_to_the_thread_for_good() -> No
     submit(batcher, *works)
     assert [(await work.future)[0].item() for work in works] == [0, 2, 4]
     assert not batcher.inline
-    assert runner.threads == {"MainThread", "run_0"}
+    assert runner.threads == {"MainThread", "run"}
 
 
 @given(

@@ -28,11 +28,12 @@ GRACE_SECONDS = 90
 
 
 def manifests(owner: ModelDeployment, record: RevisionRecord) -> tuple[Manifest, ...]:
-    """Record, Service and Deployment of a revision."""
+    """Record, Service, Deployment and disruption budget of a revision."""
     return (
         controller_revision(owner, record),
         headless_service(owner, record),
         deployment(owner, record),
+        disruption_budget(owner, record),
     )
 
 
@@ -63,6 +64,24 @@ def headless_service(owner: ModelDeployment, record: RevisionRecord) -> Manifest
                 {"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"},
                 {"name": "grpc", "port": GRPC_PORT, "targetPort": GRPC_PORT, "protocol": "TCP"},
             ],
+        },
+    }
+
+
+def disruption_budget(owner: ModelDeployment, record: RevisionRecord) -> Manifest:
+    """Lets node drains take a tenth of a revision's pods at a time, and always one: a single pod holds no node back.
+
+    One for each revision, so that a canary that does not get ready is not counted against stable; pods that serve
+    nothing may always go.
+    """
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": names.metadata(owner, names.model(owner.name, record.revision), "model", record.revision),
+        "spec": {
+            "maxUnavailable": "10%",
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": names.labels(owner.name, "model", record.revision)},
         },
     }
 

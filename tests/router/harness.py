@@ -63,7 +63,7 @@ class Upstream:
     async def start(self) -> Address:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, keepalive_timeout=75)
+        self._runner = web.AppRunner(app, keepalive_timeout=75, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()

@@ -286,6 +286,15 @@ class Analysis(ApiModel):
     checks: Annotated[list[Check], Field(min_length=1, max_length=16)] = Field(description="The limits.")
 
 
+class Mirror(ApiModel):
+    """Copies of requests for a new version, before it answers anybody."""
+
+    percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=100, description="Percent of the requests that are copied to the new version."
+    )
+    hold: Duration = Field(default="1m", description="How long, counted from when every router is seen to copy.")
+
+
 class Rollout(ApiModel):
     """How a new version takes over. Changing it restarts nothing."""
 
@@ -308,6 +317,12 @@ class Rollout(ApiModel):
                 "weights of steps must rise",
             )
         ),
+    )
+    mirror: Mirror | None = Field(
+        default=None,
+        description="A phase before the first step: the new version gets copies of requests that the stable version "
+        "answers, and its own answers are discarded. Callers notice nothing of it, whatever becomes of the copies. "
+        "Errors and latency of the copies are judged by `analysis`; what the answers say is not compared.",
     )
     match: Annotated[list[Match], Field(max_length=8)] = Field(
         default_factory=list,

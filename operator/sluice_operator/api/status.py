@@ -46,6 +46,7 @@ class Phase(StrEnum):
     """Where a rollout stands."""
 
     starting = "Starting"
+    mirroring = "Mirroring"
     stepping = "Stepping"
     promoting = "Promoting"
     rolling_back = "RollingBack"
@@ -85,9 +86,10 @@ class Pause(StatusModel):
 class RolloutStatus(StatusModel):
     """Progress of the rollout under way."""
 
-    phase: Phase = Field(description="Starting, Stepping, Promoting or RollingBack.")
+    phase: Phase = Field(description="Starting, Mirroring, Stepping, Promoting or RollingBack.")
     started_at: str = Field(description="When the rollout began.")
     skip_steps: bool = Field(default=False, description="A return to a version that was stable before.")
+    mirrored: bool = Field(default=False, description="Whether the mirror phase is over, or there was none.")
     step: int = Field(default=0, description="Index of the step, from 0.")
     weight: int = Field(default=0, description="Percent of the requests the routers are told to give the canary.")
     weight_set_at: str | None = Field(default=None, description="When that weight was decided.")

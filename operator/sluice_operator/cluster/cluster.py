@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import API_VERSION, KIND, ModelDeployment, Reported
-from sluice_operator.api.status import ModelDeploymentStatus, Phase
+from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.cluster import observe, problems
 from sluice_operator.cluster.apply import Applier
 from sluice_operator.cluster.cache import Cache, Key
@@ -18,6 +18,7 @@ from sluice_operator.cluster.observe import Seen
 from sluice_operator.cluster.told import Told
 from sluice_operator.planning.observed import Observed, RouterPod, RouterState, Window
 from sluice_operator.planning.plan import EventNote, Plan
+from sluice_operator.planning.situation import HELD
 
 
 class Traffic(Protocol):
@@ -124,7 +125,7 @@ class Cluster:
     ) -> Mapping[str, Window] | None:
         """Measurements, where a canary is being judged."""
         rollout = resource.status.rollout
-        if rollout is None or rollout.phase is not Phase.stepping or resource.spec.rollout.analysis is None:
+        if rollout is None or rollout.phase not in HELD or resource.spec.rollout.analysis is None:
             self._traffic.forget(key)
             return None
         pods = {revision: observe.model_ips(seen, revision) for revision in revisions}

@@ -33,6 +33,7 @@ class _Measured:
 
     answers: Increments[str]
     latency: Increments[float]
+    failures: Increments[str]
 
 
 class TrafficObserver:
@@ -79,9 +80,9 @@ class TrafficObserver:
         first_look = key not in self._measured
         if first_look and not complete:
             return None
-        measured = self._measured.setdefault(key, _Measured(Increments(now), Increments(now)))
+        measured = self._measured.setdefault(key, _Measured(Increments(now), Increments(now), Increments(now)))
         _add_routers(measured.answers, router_ips, routers, now)
-        _add_runtimes(measured.latency, pods, runtimes)
+        _add_runtimes(measured, pods, runtimes)
         if first_look:
             self.open_window(key)
         if first_look or not complete:
@@ -95,6 +96,7 @@ class TrafficObserver:
             now = self._clock()
             measured.answers.reopen(now)
             measured.latency.reopen(now)
+            measured.failures.reopen(now)
 
     def forget(self, key: Key) -> None:
         """Drop what is known of a ModelDeployment that is gone or rolls nothing out."""
@@ -125,20 +127,24 @@ def _add_routers(
 
 
 def _add_runtimes(
-    latency: Increments[float],
+    measured: _Measured,
     pods: Sequence[tuple[str, str]],
     found: Sequence[prometheus_text.RuntimeStats | None],
 ) -> None:
     for (revision, ip), stats in zip(pods, found, strict=True):
         if stats is not None:
-            latency.add(ip, {revision: stats.latency}, stats.started_at)
+            measured.latency.add(ip, {revision: stats.latency}, stats.started_at)
+            measured.failures.add(ip, {revision: {router_stats.ERRORS: stats.errors}}, stats.started_at)
 
 
 def _window(measured: _Measured, revision: str, with_latency: bool) -> Window:
     answers = measured.answers.sums(revision)
     latency = measured.latency.sums(revision) if with_latency else {}
+    requests = int(answers.get(router_stats.REQUESTS, 0))
+    # To a router, a copy of a gRPC call always ends with a 200; only the runtime knows its status.
+    failed = measured.failures.sums(revision).get(router_stats.ERRORS, 0)
     return Window(
-        requests=int(answers.get(router_stats.REQUESTS, 0)),
-        errors=int(answers.get(router_stats.ERRORS, 0)),
+        requests=requests,
+        errors=max(int(answers.get(router_stats.ERRORS, 0)), min(requests, int(failed))),
         latency=dict(sorted(latency.items())),
     )

@@ -46,6 +46,8 @@ def _rollout(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Ite
         yield EventNote(kind, now.failure.reason, f"{canary.revision} is taken back: {now.failure.message}")  # type: ignore[arg-type]
     if now.pause and was.pause is None:
         yield EventNote("Normal", "Paused", f"{canary.revision} waits for a person (cause: {now.pause.cause})")
+    if now.phase is Phase.mirroring and was.phase is not Phase.mirroring:
+        yield EventNote("Normal", "Mirroring", f"{canary.revision} gets copies of requests and answers nobody")
     if now.verified_weight != was.verified_weight and now.verified_weight:
         yield EventNote("Normal", "WeightShifted", f"{now.verified_weight} % of the requests go to {canary.revision}")
 

@@ -37,7 +37,7 @@ from sluice_operator.planning.clock import seconds_since
 from sluice_operator.planning.identity import Target, find_target
 from sluice_operator.planning.observed import Observed, RevisionRecord
 from sluice_operator.planning.plan import Plan
-from sluice_operator.planning.situation import Situation, next_weight
+from sluice_operator.planning.situation import Situation, copies, next_weight
 from sluice_operator.planning.traffic import live_revisions, wanted_traffic
 from sluice_operator.planning.waking import requeue_after
 from sluice_operator.routing import envoy
@@ -161,7 +161,8 @@ def report(before: Situation, after: Situation) -> ModelDeploymentStatus:
 def _step_shown(s: Situation) -> str:
     steps = len(s.resource.spec.rollout.steps)
     under_way = s.status.rollout and s.status.stable and not s.status.rollout.skip_steps
-    return f"{min(s.rollout.step + 1, steps)}/{steps}" if under_way and steps else ""
+    begun = 0 if under_way and copies(s.resource) else 1
+    return f"{min(s.rollout.step + begun, steps)}/{steps}" if under_way and steps else ""
 
 
 def _counted(live: RevisionStatus | None, observed: Observed) -> RevisionStatus | None:
@@ -215,7 +216,7 @@ def _floors(s: Situation) -> dict[str, int]:
     """Fewest pods by revision: enough for the next weight, and for any weight a router may still apply."""
     rollout = s.status.rollout
     carried = max(rollout.weight, rollout.verified_weight) if rollout else 0
-    return capacity.floors(s.resource.spec.scaling, s.status, max(next_weight(s.resource), carried))
+    return capacity.floors(s.resource.spec.scaling, s.status, max(next_weight(s.resource), copies(s.resource), carried))
 
 
 def _resolver_jobs(s: Situation, images: Images) -> tuple[Manifest, ...]:

@@ -25,8 +25,10 @@ from sluice_operator.planning import analysis, pausing, walk
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.observed import RevisionRecord
 from sluice_operator.planning.situation import (
+    HELD,
     Situation,
     can_carry,
+    copies,
     hold_seconds,
     next_weight,
     out_of_patience,
@@ -142,7 +144,9 @@ def _leave_starting(s: Situation) -> ModelDeploymentStatus:
         return s.progress(waiting_since=None if ready else s.rollout.waiting_since or stamp(s.now))
     promoting = s.status.stable is None or s.rollout.skip_steps or s.rollout.step >= len(s.resource.spec.rollout.steps)
     phase = Phase.promoting if promoting else Phase.stepping
-    return s.progress(phase=phase, **_shift(s, weight))
+    if copies(s.resource):
+        return s.progress(phase=Phase.mirroring, **_shift(s, weight))
+    return s.progress(phase=phase, mirrored=True, **_shift(s, weight))
 
 
 def _lost_canary(s: Situation) -> ModelDeploymentStatus | None:
@@ -172,7 +176,7 @@ def _shift(s: Situation, weight: int) -> dict[str, Any]:
 def _judge(s: Situation) -> ModelDeploymentStatus | None:
     """Take a measurement where one is due. None where none is."""
     rules = s.resource.spec.rollout.analysis
-    if rules is None or s.rollout.phase is not Phase.stepping or seconds_to_measurement(s.resource, s.now) > 0:
+    if rules is None or s.rollout.phase not in HELD or seconds_to_measurement(s.resource, s.now) > 0:
         return None
     windows = s.observed.windows or {}
     stable = windows.get(s.status.stable.revision) if s.status.stable else None
@@ -202,12 +206,16 @@ def _advance(s: Situation) -> ModelDeploymentStatus:
     held = seconds_since(s.rollout.hold_started_at or stamp(s.now), s.now) >= hold_seconds(s.resource)
     if not held or not _acquitted(s):
         return s.status
-    if pausing.pauses_here(s):
+    # The copies have been judged: the first step begins, and its hold is still to come.
+    mirrored = s.rollout.phase is Phase.mirroring
+    if pausing.pauses_here(s) and not mirrored:
         return pausing.wait_at_step(s)
-    following = s.rollout.step + 1
+    following = s.rollout.step + (0 if mirrored else 1)
     return s.progress(
         step=following,
         phase=Phase.promoting if following >= len(s.resource.spec.rollout.steps) else Phase.stepping,
+        mirrored=True,
+        hold_started_at=None if mirrored else s.rollout.hold_started_at,
         waiting_since=stamp(s.now),
         analysis=s.rollout.analysis.model_copy(update={"passed_in_step": 0}),
     )

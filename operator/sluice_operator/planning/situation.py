@@ -56,10 +56,24 @@ class Situation:
         return self.update(rollout=self.rollout.model_copy(update=changes))
 
 
+HELD = (Phase.mirroring, Phase.stepping)
+"""Phases that last for a time, in which the canary is judged."""
+
+
+def copies(resource: ModelDeployment) -> int:
+    """Percent of the requests that are copied to the canary, now or as soon as it is ready; 0 where none are."""
+    rollout, mirror = resource.status.rollout, resource.spec.rollout.mirror
+    if rollout is None or mirror is None or resource.status.stable is None or rollout.skip_steps or rollout.mirrored:
+        return 0
+    return mirror.percent if rollout.phase in (Phase.starting, Phase.mirroring) else 0
+
+
 def next_weight(resource: ModelDeployment) -> int:
     """The weight the canary is to carry at its present step; 0 without a rollout or while it is taken back."""
     rollout = resource.status.rollout
     if rollout is None or rollout.phase is Phase.rolling_back:
+        return 0
+    if rollout.phase is Phase.mirroring or copies(resource):
         return 0
     steps = resource.spec.rollout.steps
     straight = resource.status.stable is None or rollout.skip_steps or rollout.step >= len(steps)
@@ -68,7 +82,9 @@ def next_weight(resource: ModelDeployment) -> int:
 
 def hold_seconds(resource: ModelDeployment) -> float:
     """How long the present step is held."""
-    rollout, steps = resource.status.rollout, resource.spec.rollout.steps
+    rollout, steps, mirror = resource.status.rollout, resource.spec.rollout.steps, resource.spec.rollout.mirror
+    if rollout is not None and rollout.phase is Phase.mirroring:
+        return seconds(mirror.hold) if mirror else 0.0
     if rollout is None or rollout.phase is not Phase.stepping or rollout.step >= len(steps):
         return 0.0
     return seconds(steps[rollout.step].hold)
@@ -98,7 +114,7 @@ def out_of_patience(s: Situation) -> bool:
 
 def can_carry(s: Situation, weight: int) -> bool:
     """Whether the canary's pods are available for that weight and every router in service sees as many of them."""
-    need = capacity.canary_need(s.resource.spec.scaling, s.rollout, weight)
+    need = capacity.canary_need(s.resource.spec.scaling, s.rollout, max(weight, copies(s.resource)))
     routers = [pod for pod in s.observed.router.pods if pod.ready]
     seen = all(pod.healthy.get(s.canary.revision, 0) >= need for pod in routers)
     return s.canary_pods.available >= need and bool(routers) and seen

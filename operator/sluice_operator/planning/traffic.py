@@ -2,7 +2,7 @@
 
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
-from sluice_operator.routing.base import Matched, Traffic
+from sluice_operator.routing.base import Copied, Matched, Traffic
 
 
 def wanted_traffic(resource: ModelDeployment) -> Traffic:
@@ -14,6 +14,7 @@ def wanted_traffic(resource: ModelDeployment) -> Traffic:
         weights=weights,
         revisions=tuple(live_revisions(resource.status)),
         testers=_testers(resource),
+        mirror=_mirror(resource),
         # Where there is no choice nobody needs to be known.
         sticky=resource.spec.router.sticky if len(weights) > 1 else None,
     )
@@ -39,5 +40,12 @@ def _testers(resource: ModelDeployment) -> Matched | None:
     status, matches = resource.status, resource.spec.rollout.match
     if not (matches and status.stable and status.canary and status.rollout):
         return None
-    routable = status.rollout.phase in (Phase.stepping, Phase.promoting)
+    routable = status.rollout.phase in (Phase.mirroring, Phase.stepping, Phase.promoting)
     return Matched(status.canary.revision, tuple(matches)) if routable else None
+
+
+def _mirror(resource: ModelDeployment) -> Copied | None:
+    status, mirror = resource.status, resource.spec.rollout.mirror
+    if not (mirror and status.canary and status.rollout and status.rollout.phase is Phase.mirroring):
+        return None
+    return Copied(status.canary.revision, mirror.percent)

@@ -6,6 +6,7 @@ from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import Phase
 from sluice_operator.planning.clock import seconds_since
 from sluice_operator.planning.situation import (
+    HELD,
     Situation,
     hold_seconds,
     next_weight,
@@ -28,7 +29,7 @@ def _rollout_times(s: Situation) -> Iterable[float]:
     rollout = s.status.rollout
     if rollout is None:
         return
-    holds = rollout.phase is Phase.stepping and rollout.weight == next_weight(s.resource)
+    holds = rollout.phase in HELD and rollout.weight == next_weight(s.resource)
     if holds and rollout.hold_started_at is not None:
         held = seconds_since(rollout.hold_started_at, s.now)
         left = hold_seconds(s.resource) - held

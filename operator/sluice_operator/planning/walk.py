@@ -24,6 +24,8 @@ def follow(s: Situation) -> ModelDeploymentStatus | None:
         return None
     if old is None or s.rollout.skip_steps:
         return s.progress(walk=new)
+    if s.rollout.phase is Phase.mirroring:
+        return s.progress(walk=new, step=0)
     if s.rollout.phase is Phase.promoting or s.rollout.step >= len(old):
         return s.progress(walk=new, step=len(new))
     reached = old[s.rollout.step]

@@ -18,13 +18,21 @@ class Matched:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """`percent` of the requests that others answer are copied to `revision`, whose answers nobody sees."""
+
+    revision: str
+    percent: int
+
+
+@dataclass(frozen=True)
 class Traffic:
     """What the router should do: a plain value, compared and hashed by what it renders to.
 
     `weights` is percent by revision: 100 in sum, or empty while nothing is ready. `revisions` is every revision the
     router should know the members of: a canary before its first weight and one that drains as well as the weighted.
     A revision has to be known to every router, with members, before it gets a weight: routers may see a weight a
-    moment before the members that come with it, and that moment costs requests. The same holds for `testers`.
+    moment before the members that come with it, and that moment costs requests. So it is for `testers` and `mirror`.
     Raises ValueError where the two do not fit.
     """
 
@@ -34,6 +42,7 @@ class Traffic:
     revisions: tuple[str, ...] = ()
     testers: Matched | None = None
     sticky: Sticky | None = None
+    mirror: Copied | None = None
     cluster_domain: str = "cluster.local"
 
     def __post_init__(self) -> None:
@@ -45,7 +54,7 @@ class Traffic:
             raise ValueError(f"routed revisions {sorted(unknown)} are not among the known {self.revisions}")
 
     def _routed(self) -> set[str]:
-        return {*self.weights, *([self.testers.revision] if self.testers else [])}
+        return {*self.weights, *(beside.revision for beside in (self.testers, self.mirror) if beside)}
 
 
 class Backend(Protocol):

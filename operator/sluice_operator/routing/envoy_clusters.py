@@ -10,9 +10,14 @@ on a connection that the runtime is closing."""
 
 UPSTREAM_IDLE_SECONDS = 60
 MANY = 65536
+COPIES_MOST = 256
 """Circuit breakers bound a fleet that calls strangers. Here the runtime bounds its own queue and says 503, and
-Envoy's default of 3 concurrent retries would turn one dying pod into failed requests."""
+Envoy's default of 3 concurrent retries would turn one dying pod into failed requests. Copies alone are bounded: those
+that a hanging canary does not answer would otherwise fill the router's memory."""
 
+
+CALLERS = "HIGH"
+"""The priority of requests that somebody waits for. They share no bound and no connection with copies."""
 
 GRPC_SUFFIX = "-grpc"
 """gRPC needs HTTP/2 on a port of its own, so a revision has a second cluster: `<revision>-grpc`."""
@@ -33,7 +38,7 @@ def _cluster(name: str, members: tuple[Address, ...], protocol: Json, layout: La
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": load_assignment(name, members),
-        "circuit_breakers": {"thresholds": [_unbounded()]},
+        "circuit_breakers": {"thresholds": [_copies(), _callers()]},
         "outlier_detection": _eject_unreachable(),
         "typed_extension_protocol_options": {_HTTP_OPTIONS: protocol},
     }
@@ -76,8 +81,17 @@ def _resolver(layout: Layout) -> Json:
     )
 
 
-def _unbounded() -> Json:
-    return {"max_connections": MANY, "max_pending_requests": MANY, "max_requests": MANY, "max_retries": MANY}
+def _callers() -> Json:
+    return {"priority": CALLERS, **_at_most(MANY)}
+
+
+def _copies() -> Json:
+    """What no route gives a priority to: only Envoy's own copies."""
+    return {"priority": "DEFAULT", **_at_most(COPIES_MOST)}
+
+
+def _at_most(count: int) -> Json:
+    return {"max_connections": count, "max_pending_requests": count, "max_requests": count, "max_retries": count}
 
 
 def _eject_unreachable() -> Json:

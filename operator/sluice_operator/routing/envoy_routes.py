@@ -1,7 +1,7 @@
 """The split itself (rds.yaml): which revision answers a request, and what is said when none can."""
 
 from sluice_operator.routing.base import Traffic
-from sluice_operator.routing.envoy_clusters import GRPC_SUFFIX
+from sluice_operator.routing.envoy_clusters import CALLERS, GRPC_SUFFIX
 from sluice_operator.routing.envoy_matching import carries
 from sluice_operator.routing.envoy_proto import Json, extension
 from sluice_operator.routing.envoy_sticky import by_user
@@ -54,12 +54,20 @@ def _testers(traffic: Traffic, match: Json, suffix: str) -> list[Json]:
 
 def _split(traffic: Traffic, match: Json, suffix: str) -> Json:
     weighted = [_weighted(revision, suffix, weight) for revision, weight in sorted(traffic.weights.items()) if weight]
-    return {"match": match, "route": {"weighted_clusters": {"clusters": weighted}, **_forwarding()}}
+    action = {"weighted_clusters": {"clusters": weighted}, **_forwarding(), **_copying(traffic, suffix)}
+    return {"match": match, "route": action}
 
 
 def _forwarding() -> Json:
     # The runtime owns the deadline. A stream on which nothing moves ends by the listener's idle time.
-    return {"timeout": "0s", "retry_policy": _retry_unsent()}
+    return {"timeout": "0s", "priority": CALLERS, "retry_policy": _retry_unsent()}
+
+
+def _copying(traffic: Traffic, suffix: str) -> Json:
+    if traffic.mirror is None:
+        return {}
+    fraction = {"default_value": {"numerator": traffic.mirror.percent, "denominator": "HUNDRED"}}
+    return {"request_mirror_policies": [{"cluster": traffic.mirror.revision + suffix, "runtime_fraction": fraction}]}
 
 
 def _weighted(revision: str, suffix: str, weight: int) -> Json:

@@ -38,7 +38,7 @@ class Rollouts(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         steps = [{"weight": 10, "hold": "10s"}, {"weight": 50, "hold": "10s"}]
-        rollout = {"steps": steps, "analysis": ANALYSIS, "match": MATCH}
+        rollout = {"steps": steps, "analysis": ANALYSIS, "match": MATCH, "mirror": {"hold": "5s"}}
         self.world = World(make_spec(scaling={"replicas": 3}, rollout=rollout))
         self.world.settle()
         self.asked = 0

@@ -3,9 +3,9 @@
 from typing import Any
 
 from sluice_operator.api.status import Phase
-from sluice_operator.planning.observed import Problem
+from sluice_operator.planning.observed import Problem, Window
 from sluice_operator.planning.traffic import wanted_traffic
-from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.base import Copied, Traffic
 
 from .world import World, make_spec
 
@@ -77,6 +77,110 @@ def test_users_are_told_apart_only_while_there_is_a_choice() -> None:
     assert told(world).sticky == world.resource.spec.router.sticky
     world.wait(10.1).wait(10.1)
     assert told(world).sticky is None
+
+
+MIRROR = {"percent": 40, "hold": "30s"}
+STEPS = [{"weight": 10, "hold": "10s"}]
+ERRORS = {"interval": "5s", "minRequests": 50, "failureLimit": 0, "checks": [{"metric": "errorRate", "max": 0.01}]}
+
+
+def test_copies_come_before_the_first_weight_and_end_with_it() -> None:
+    world = served(mirror=MIRROR, steps=STEPS)
+    stable = world.status.stable
+    assert stable
+    world.ask_version(2).run()
+    assert told(world).mirror is None, "nobody copies to pods that are not seen ready"
+    world.settle()
+    assert told(world).mirror == Copied(canary_of(world), 40)
+    assert told(world).weights == {stable.revision: 100}
+    assert world.status.step == "0/1"
+    world.wait(29)
+    assert told(world).mirror
+    world.wait(1.1)
+    assert told(world).mirror is None
+    assert told(world).weights == {stable.revision: 90, canary_of(world): 10}
+    assert world.status.step == "1/1"
+    world.wait(10.1)
+    assert world.condition("Promoted").status == "True"
+
+
+def test_a_canary_has_the_pods_for_the_copies_before_it_gets_them() -> None:
+    world = World(make_spec(scaling={"replicas": 10}, rollout={"mirror": MIRROR, "steps": STEPS})).settle()
+    world.ask_version(2).settle()
+    assert world.wanted[canary_of(world)] == 4
+    world.wait(30.1)
+    assert world.wanted[canary_of(world)] == 1
+
+
+def test_a_canary_that_fails_on_copies_is_taken_back_before_anybody_sees_it() -> None:
+    world = served(mirror=MIRROR, steps=STEPS, analysis=ERRORS)
+    stable = world.status.stable
+    assert stable
+    world.ask_version(2).settle()
+    canary = canary_of(world)
+    world.windows = {canary: Window(requests=1000, errors=500), stable.revision: Window(requests=1000)}
+    seen = []
+    for _ in range(6):
+        world.wait(5.1)
+        seen.append(dict(world.weights))
+    assert world.status.blocked
+    assert world.status.blocked.reason == "AnalysisFailed"
+    assert all(weights == {stable.revision: 100} for weights in seen)
+    assert told(world).mirror is None
+
+
+def test_a_canary_whose_copies_pass_goes_on_and_is_judged_anew() -> None:
+    world = served(mirror=MIRROR, steps=STEPS, analysis=ERRORS)
+    world.ask_version(2).settle()
+    world.windows = {canary_of(world): Window(requests=1000)}
+    for _ in range(7):
+        world.wait(5.1)
+    assert world.status.rollout
+    assert world.status.rollout.weight == 10
+    assert world.status.rollout.mirrored
+
+
+def test_copies_without_steps_are_followed_by_everything() -> None:
+    world = served(mirror=MIRROR, steps=[])
+    world.ask_version(2).settle()
+    assert told(world).mirror
+    canary = canary_of(world)
+    world.wait(30.1)
+    assert told(world).weights == {canary: 100}
+
+
+def test_a_canary_that_loses_its_pods_gets_no_copies_until_it_is_back_and_its_hold_begins_anew() -> None:
+    world = served(mirror=MIRROR, steps=STEPS)
+    world.ask_version(2).settle().wait(20)
+    world.ready[canary_of(world)] = False
+    world.settle()
+    assert told(world).mirror is None
+    world.ready[canary_of(world)] = True
+    world.settle().wait(20)
+    assert told(world).mirror
+    world.wait(10.1)
+    assert told(world).mirror is None
+    assert world.status.rollout
+    assert world.status.rollout.weight == 10
+
+
+def test_a_mirror_that_is_removed_meanwhile_ends() -> None:
+    world = served(mirror={"hold": "1h"}, steps=STEPS)
+    world.ask_version(2).settle()
+    assert told(world).mirror
+    world.ask(rollout={"steps": STEPS}).settle().wait(0.1)
+    assert told(world).mirror is None
+    assert world.status.rollout
+    assert world.status.rollout.weight == 10
+
+
+def test_a_return_to_a_former_version_and_the_first_version_get_no_copies() -> None:
+    world = served(mirror={"hold": "1h"}, steps=[])
+    assert world.condition("Promoted").status == "True"
+    world.ask_version(2).settle().wait(3601)
+    world.wait(31).ask(model=make_spec()["model"]).settle()
+    assert told(world).mirror is None
+    assert world.condition("Promoted").status == "True"
 
 
 def test_a_change_of_the_match_takes_effect_without_a_new_revision() -> None:

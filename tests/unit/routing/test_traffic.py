@@ -33,11 +33,13 @@ def router_text(answers: dict[str, tuple[int, int]], versions: str = "aaa", upti
     return "\n".join(lines) + "\n"
 
 
-def runtime_text(fast: int, slow: int, started_at: float = NOW - 500) -> str:
+def runtime_text(fast: int, slow: int, started_at: float = NOW - 500, errors: int = 0) -> str:
     bucket = 'sluice_request_duration_seconds_bucket{model="m",revision="r"'
     return (
         f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {started_at}\n"
         f'{bucket},le="0.001"}} {fast}\n{bucket},le="+Inf"}} {fast + slow}\n'
+        f'sluice_requests_total{{code="500",model="m",revision="r"}} {errors}\n'
+        f'sluice_requests_total{{code="200",model="m",revision="r"}} {fast + slow - errors}\n'
     )
 
 
@@ -166,3 +168,12 @@ async def test_open_window_starts_anew_and_forget_forgets(pods: Pods, observer: 
     assert await observer.windows("k", [ROUTER_1], {V1: []}) == {V1: Window(7, 0)}
     observer.forget("k")
     assert await observer.windows("k", [ROUTER_1], {V1: []}) is None
+
+
+async def test_failures_that_only_the_runtime_knows_of_are_counted(pods: Pods, observer: TrafficObserver) -> None:
+    pods.texts = {ROUTER_1: router_text({V1: (100, 2)}), POD_1: runtime_text(80, 20, errors=1)}
+    await observer.windows("m", [ROUTER_1], {V1: [POD_1]})
+    pods.texts = {ROUTER_1: router_text({V1: (200, 4)}), POD_1: runtime_text(170, 30, errors=8)}
+    windows = await observer.windows("m", [ROUTER_1], {V1: [POD_1]})
+    assert windows
+    assert (windows[V1].requests, windows[V1].errors) == (100, 7)

@@ -27,7 +27,12 @@ from sluice_operator.cluster.cluster import Cluster
 from sluice_operator.cluster.election import Alone, Election, Leadership
 from sluice_operator.cluster.errors import ClusterError
 from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
+from sluice_operator.cluster.onlooker import Onlooker
 from sluice_operator.cluster.traffic import TrafficObserver
+from sluice_operator.dashboard.sampler import Sampler
+from sluice_operator.dashboard.series import Series
+from sluice_operator.dashboard.server import Dashboard
+from sluice_operator.dashboard.server import serve as serve_dashboard
 from sluice_operator.planning.planner import Images
 from sluice_operator.reconcile import Reconciler
 from sluice_operator.settings import Settings
@@ -71,6 +76,7 @@ class Operator:
             self._health = health.Health(self._vitals)
             server = health.serve(self._settings.metrics_port, self._health)
             stack.callback(server.shutdown)
+            await self._open_dashboard(stack)
             await self._run_watches(configuration)
 
     def _elect(self, configuration: Configuration, stack: AsyncExitStack) -> Leadership:
@@ -96,14 +102,28 @@ class Operator:
         images = Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
         return WorkQueue(Reconciler(cluster, images, now).reconcile, cluster.exists, chosen.workers)
 
+    async def _open_dashboard(self, stack: AsyncExitStack) -> None:
+        """Leading or standing by: whoever is asked has seen the same."""
+        onlooker, series = Onlooker(self._cache, TrafficObserver(self._http)), Series()
+        self._sampler = Sampler(onlooker, series)
+        if self._settings.dashboard is not None:
+            runner = await serve_dashboard(Dashboard(onlooker, series, self._sampler), *self._settings.dashboard)
+            stack.push_async_callback(runner.cleanup)
+
+    async def _look_on(self) -> None:
+        """Fill the dashboard's plots, where there is one."""
+        if self._settings.dashboard is None:
+            await asyncio.Event().wait()
+        await self._sampler.run()
+
     async def _run_watches(self, configuration: Configuration) -> None:
         """Run the framework until a signal comes, and the operator's own tasks beside it."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
-        parts = (self._audit.run(), self._leadership.run(), self._serve(), self._health.beat(), self._probe())
-        own = [asyncio.create_task(part) for part in parts]
+        lasting = (self._audit.run, self._leadership.run, self._serve, self._health.beat, self._probe, self._look_on)
+        own = [asyncio.create_task(part()) for part in lasting]
         watches = asyncio.create_task(self._watch(configuration, stop))
         ending = asyncio.create_task(stop.wait())
         await asyncio.wait([*own, watches, ending], return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,8 @@ ENV_PREFIX = "SLUICE_"
 @dataclass(frozen=True)
 class Settings:
     """How this operator runs. `namespaces` empty: all. `kubeconfig` None: the pod's service account. `lease`: namespace
-    and name of the Lease whose holder acts; None: this operator is the only one.
+    and name of the Lease whose holder acts; None: this operator is the only one. `dashboard`: host and port of the
+    read-only page; None: there is none.
     """
 
     runtime_image: str
@@ -22,6 +23,7 @@ class Settings:
     metrics_port: int
     workers: int
     lease: tuple[str, str] | None
+    dashboard: tuple[str, int] | None
     log_level: str
     log_format: Literal["json", "text"]
     kubeconfig: str | None
@@ -38,6 +40,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         metrics_port=values.metrics_port,
         workers=values.workers,
         lease=values.lease,
+        dashboard=values.dashboard,
         log_level=values.log_level,
         log_format=values.log_format,
         kubeconfig=values.kubeconfig or None,
@@ -70,6 +73,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="NAMESPACE/NAME of the Lease whose holder acts; none: no other operator runs, this one always acts",
     )
     parser.add_argument(
+        "--dashboard",
+        type=_address,
+        default=default("DASHBOARD", ""),
+        help="HOST:PORT on which the read-only page is served, without a login; none: it is not served",
+    )
+    parser.add_argument(
         "--log-level", default=default("LOG_LEVEL", "info"), choices=["debug", "info", "warning", "error"]
     )
     parser.add_argument("--log-format", default=default("LOG_FORMAT", "json"), choices=["json", "text"])
@@ -83,3 +92,11 @@ def _lease(text: str) -> tuple[str, str] | None:
         return None
     namespace, name = text.split("/")
     return namespace, name
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    """Raises ValueError, which argparse tells."""
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    return host, int(port)

@@ -327,3 +327,13 @@ def test_every_value_is_documented() -> None:
         if not lines[index - 1].lstrip().startswith("#") and line.split(":")[0].strip() not in spoken | groups
     ]
     assert silent == []
+
+
+def test_the_dashboard_is_the_pods_own_unless_a_service_is_asked_for(defaults: list[Object]) -> None:
+    assert environment_of(defaults)["SLUICE_DASHBOARD"] == "127.0.0.1:8081"
+    shared = render_objects("--set", "dashboard.service=true")
+    assert environment_of(shared)["SLUICE_DASHBOARD"] == "0.0.0.0:8081"
+    ports = only(shared, "Service", "sluice-dashboard")["spec"]["ports"]
+    assert ports == [{"name": "http", "port": 80, "targetPort": "dashboard"}]
+    assert {"name": "dashboard", "containerPort": 8081} in container_of(shared)["ports"]
+    assert "SLUICE_DASHBOARD" not in environment_of(render_objects("--set", "dashboard.enabled=false"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane import apiserver
 from controlplane.crd import definition
 from controlplane.engine.process import ControlPlane, Operator, at_rest, control_plane, install, operator, until
 from support.kube import Kube, KubectlError, condition
@@ -191,3 +192,19 @@ def stored(kube: Kube, text: str) -> bool:
     except KubectlError:
         return False
     return True
+
+
+def test_the_dashboard_shows_what_the_operator_sees(plane: ControlPlane, kube: Kube, tmp_path: Path) -> None:
+    kube.apply(MODEL)
+    (port,) = apiserver.free_ports(1)
+    with operator(plane.server.kubeconfig, tmp_path / "seen.log", f"--dashboard=127.0.0.1:{port}") as seen:
+        until(seen.ready, "the operator is ready")
+        until(lambda: model_deployment(kube) != "", "its Deployments are there")
+        site = Operator(seen.process, port, seen.log)
+        rows = json.loads(site.ask("/api/models")[1])
+        assert [(row["namespace"], row["name"]) for row in rows] == [("shop", "one")]
+        status, text = site.ask("/api/models/shop/one")
+        assert status == 200
+        assert json.loads(text)["status"]["url"] == kube.get("mdep", "one")["status"]["url"]
+        assert "<title>Sluice</title>" in site.ask("/")[1]
+        assert seen.lines("dashboard") == []

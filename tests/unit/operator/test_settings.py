@@ -39,3 +39,10 @@ def test_an_image_for_gpus_may_be_missing() -> None:
 def test_images_are_needed() -> None:
     with pytest.raises(SystemExit):
         parse([], {})
+
+
+def test_the_dashboard_has_an_address_or_is_not_served() -> None:
+    assert parse([], IMAGES).dashboard is None
+    assert parse([], {**IMAGES, "SLUICE_DASHBOARD": "127.0.0.1:8081"}).dashboard == ("127.0.0.1", 8081)
+    with pytest.raises(SystemExit):
+        parse(["--dashboard", "here"], IMAGES)

@@ -8,13 +8,13 @@ runtime's own, takes the same steps in `rest`.
 from __future__ import annotations
 
 import logging
-from functools import partial
 
 from sluice_runtime.errors import STATUS, Kind, RequestError
 from sluice_runtime.exchange import Exchange
 from sluice_runtime.plane import InferRequest, InferResponse, Model, Plane
 from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_response
 from sluice_runtime.protocol.compression import IDENTITY
+from sluice_runtime.protocol.plans import Plan, Plans, Split, split
 from sluice_runtime.protocol.rest import Rest, Wishes, error_headers
 from sluice_runtime.running import Work
 from sluice_runtime.signature import Tensor
@@ -32,13 +32,14 @@ class Direct:
         self._plane = plane
         self._rest = rest
         self._target = f"/v2/models/{plane.name}/infer".encode()
+        self._plans: Plans | None = None
 
     def take(self, exchange: Exchange) -> bool:
         """Answer a complete request, now or later; False leaves it to the application."""
         wishes = self._wishes(exchange)
         if wishes is None:
             return False
-        Prediction(self._plane, exchange).start(wishes)
+        Prediction(self._plane, exchange, self._known()).start(wishes)
         return True
 
     def awaits(self, exchange: Exchange) -> int | None:
@@ -47,6 +48,12 @@ class Direct:
         if wishes is None or not self._plane.welcoming:
             return None
         return wishes.json_bytes or 0
+
+    def _known(self) -> Plans | None:
+        """What was learned about requests; nothing until the model is loaded."""
+        if self._plans is None and self._plane.ready:
+            self._plans = Plans(self._plane.find(self._plane.name))
+        return self._plans
 
     def _wishes(self, exchange: Exchange) -> Wishes | None:
         """What the head of a request says that goes this way; None for all others."""
@@ -63,15 +70,18 @@ class Direct:
 class Prediction:
     """One request on its way: the receiver of its work's outcome."""
 
-    __slots__ = ("_exchange", "_form", "_model", "_plane", "_request", "_started")
+    __slots__ = ("_exchange", "_form", "_model", "_plan", "_plane", "_plans", "_request", "_started", "_work")
 
-    def __init__(self, plane: Plane, exchange: Exchange) -> None:
+    def __init__(self, plane: Plane, exchange: Exchange, plans: Plans | None) -> None:
         self._plane = plane
         self._exchange = exchange
+        self._plans = plans
+        self._plan: Plan | None = None
         self._started = plane.begin()
         self._model: Model
         self._request: InferRequest
         self._form: Form
+        self._work: Work
 
     def start(self, wishes: Wishes) -> None:
         """Decode, check and queue; whatever is wrong is answered at once."""
@@ -89,9 +99,12 @@ class Prediction:
 
     def set_result(self, result: list[Tensor]) -> None:
         """Answer with a prediction."""
-        outputs = dict(zip(self._request.outputs or self._model.all_outputs, result, strict=True))
+        outputs = dict(zip(self._work.outputs, result, strict=True))
         try:
-            body, json_bytes = encode_response(InferResponse(self._model, self._request.id, outputs), self._form)
+            if self._plan is not None:
+                body, json_bytes = self._plan.answer(self._model, outputs)
+            else:
+                body, json_bytes = encode_response(InferResponse(self._model, self._request.id, outputs), self._form)
         except Exception:
             log.exception("an answer could not be encoded")
             self._fail(RequestError(Kind.FAILED, "internal error of the runtime"))
@@ -108,12 +121,30 @@ class Prediction:
         plane, exchange = self._plane, self._exchange
         self._model = model = plane.find(plane.name)
         plane.admit(model)
-        self._request, self._form = decode_request(exchange.body(), model, wishes.json_bytes, wishes.timeout)
-        work = plane.submit(model, self._request, self)
-        exchange.on_gone = partial(self._abandon, work)
+        body = exchange.body()
+        parts = None if self._plans is None or wishes.timeout is not None else split(body, wishes.json_bytes)
+        if parts is None or not self._follow(parts):
+            self._decode(body, wishes, parts)
+        exchange.on_gone = self._abandon
 
-    def _abandon(self, work: Work) -> None:
-        self._model.batcher.forget(work)
+    def _follow(self, parts: Split) -> bool:
+        """Go by what an earlier request has taught; False where none has."""
+        plan = self._plans.find(parts.frame)  # type: ignore[union-attr]  # a split request comes with plans
+        work = plan.work(parts.numbers, self) if plan is not None else None
+        if work is None:
+            return False
+        self._plan, self._work = plan, work
+        self._model.batcher.submit(work)
+        return True
+
+    def _decode(self, body: bytes | memoryview, wishes: Wishes, parts: Split | None) -> None:
+        self._request, self._form = decode_request(body, self._model, wishes.json_bytes, wishes.timeout)
+        self._work = self._plane.submit(self._model, self._request, self)
+        if parts is not None and self._plans is not None:
+            self._plans.learn(parts, self._request, self._form, self._work)
+
+    def _abandon(self) -> None:
+        self._model.batcher.forget(self._work)
         self._plane.record(self._started, Kind.ABANDONED)
 
     def _fail(self, error: RequestError) -> None:

@@ -73,5 +73,5 @@ lock: $(UV) ## resolve the dependencies again
 	@$(UV) $(LOCK) pyproject.toml --extra serving -o serving/requirements.lock
 	@$(UV) $(LOCK) pyproject.toml --extra serving --extra gpu --no-emit-package onnxruntime \
 		-c serving/requirements.lock -o serving/requirements-gpu.lock
-	@$(UV) $(LOCK) pyproject.toml --extra operator --extra serving --extra package --extra dev \
+	@$(UV) $(LOCK) pyproject.toml --extra operator --extra serving --extra package --extra control --extra dev \
 		-c operator/requirements.lock -c serving/requirements.lock -o tests/requirements.lock

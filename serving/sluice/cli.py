@@ -1,5 +1,6 @@
 """The `sluice` command of whoever makes models: package an ONNX file, look into a package, serve it here, ask it.
 
+What else is installed adds its own commands (those about a cluster come with the operator), so that this stays light.
 Parsing imports nothing heavy, so that help is there at once; each command brings what it needs.
 """
 
@@ -7,9 +8,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from sluice import __version__
+
+EXTENSIONS = "sluice.commands"
+"""Entry point group: functions that are given the subcommands and add to them; `call` of a parsed one runs it."""
 
 EPILOG = """\
 from a trained model to an answer:
@@ -45,6 +50,8 @@ CSV: a header that names the inputs, or rows of the only input
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand. Returns the exit status: 1 with one line on stderr where the input is at fault."""
     chosen = _parser().parse_args(arguments)
+    if hasattr(chosen, "call"):
+        return int(chosen.call(chosen))
     from sluice import commands  # noqa: PLC0415
 
     return commands.run(chosen)
@@ -53,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        "sluice", description="Make, inspect, serve and ask model packages.", epilog=EPILOG, formatter_class=raw
+        "sluice",
+        description="Make, inspect, serve and ask model packages; look after them in a cluster.",
+        epilog=EPILOG,
+        formatter_class=raw,
     )
     parser.add_argument("--version", action="version", version=f"sluice {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
@@ -61,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     _inspect(commands.add_parser("inspect", help="check and show a package", description=INSPECT))
     _run(commands.add_parser("run", help="serve a package on this machine", description=RUN))
     _predict(commands.add_parser("predict", help="ask a model", description=PREDICT))
+    for extension in sorted(entry_points(group=EXTENSIONS)):
+        extension.load()(commands)
     return parser
 
 

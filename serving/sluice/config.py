@@ -43,7 +43,10 @@ class _Settings(BaseModel):
 
 
 class Batching(_Settings):
-    """How requests may share a run. `maxSize` counts rows; 1 switches batching off."""
+    """How requests may share a run. `maxSize` counts rows; 1 switches batching off.
+
+    On the CPU requests that share a run hold 4 MiB of inputs at most, whatever `maxSize` says.
+    """
 
     max_size: int = Field(default=64, ge=1)
     max_delay_seconds: float = Field(default=0.0, ge=0, le=10)

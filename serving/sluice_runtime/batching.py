@@ -42,6 +42,7 @@ class Batcher:
         *,
         max_rows: int,
         max_queue: int,
+        max_bytes: float = math.inf,
         max_delay: float = 0.0,
         max_wait: float = math.inf,
         deadline: float = 30.0,
@@ -63,6 +64,7 @@ class Batcher:
             wall_clock=wall_clock,
         )
         self._max_queue = max_queue
+        self._max_bytes = max_bytes
         self._max_delay = max_delay
         self._max_wait = max_wait
         self._promised_wait = _PROMISE * max_wait
@@ -222,16 +224,20 @@ class Batcher:
         batch: list[Work] = []
         others: deque[Work] = deque()
         rows, now = 0, self._wall_clock()
-        while self._queue and (rows < self._runs.max_rows or not batch):
+        most: float = self._runs.max_rows
+        while self._queue and (rows < most or not batch):
             work = self._queue.popleft()
             if work.receiver.done():
                 self._queued_rows -= work.rows
             elif now - work.queued_at > self._max_wait:
                 self._queued_rows -= work.rows
                 work.receiver.set_exception(_overloaded(now - work.queued_at))
-            elif batch and (work.key != batch[0].key or rows + work.rows > self._runs.max_rows):
+            elif batch and (work.key != batch[0].key or rows + work.rows > most):
                 others.append(work)
             else:
+                if not batch:
+                    # Works of one key have rows of one size.
+                    most = min(most, self._max_bytes * work.rows // (work.bytes or 1))
                 batch.append(work)
                 rows += work.rows
         for work in batch:

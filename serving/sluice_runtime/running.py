@@ -58,6 +58,11 @@ class Work:
     queued_at: float = 0.0
 
     @property
+    def bytes(self) -> int:
+        """What its inputs hold; of text only the references to it."""
+        return sum(tensor.nbytes for tensor in self.inputs.values())
+
+    @property
     def future(self) -> asyncio.Future[list[Tensor]]:
         """The receiver of a work that was submitted without one."""
         return cast("asyncio.Future[list[Tensor]]", self.receiver)

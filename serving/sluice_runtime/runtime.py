@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,13 +26,23 @@ from sluice_runtime.sessions import Session, load_session, row_independent, warm
 log = logging.getLogger(__name__)
 
 
+BATCH_BYTES = 4 * 1024**2
+"""Of inputs in one batch on the CPU. What a graph computes in between is many times as large (20 times for MobileNetV2)
+and stays with the pod once it was needed, and rows of this size gain nothing from each other there. On other processors
+they do, and their memory is not the pod's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A session that is ready to serve. `max_rows` is 1 when its rows must not share a run."""
+    """A session that is ready to serve. `max_rows` is 1 when its rows must not share a run.
+
+    `max_bytes`: inputs that share a run hold no more; a single request may.
+    """
 
     session: Session
     manifest: Manifest
     max_rows: int
+    max_bytes: float
 
 
 class Runtime:
@@ -76,6 +87,7 @@ class Runtime:
             loaded.session,
             max_rows=loaded.max_rows,
             max_queue=limits.max_queue,
+            max_bytes=loaded.max_bytes,
             max_delay=self.config.batching.max_delay_seconds,
             max_wait=limits.max_wait_seconds,
             deadline=limits.deadline_seconds,
@@ -106,13 +118,16 @@ def load(config: RuntimeConfig) -> Loaded:
     threads = config.threads or usable_threads(quota, request, allowed_cpus())
     alone = quota is None and request is None  # nobody else is meant to use the CPUs on which a thread waits
     session = load_session(package, threads, spinning=alone and threads > 1, providers=config.providers)
-    max_rows = _shared_rows(session, config.batching.max_size)
+    max_bytes = math.inf if config.providers else BATCH_BYTES
+    max_rows = _shared_rows(session, config.batching.max_size, max_bytes)
     warm_up(session, max_rows)
     log.info("loaded %s with %d threads", package.digest, threads)
-    return Loaded(session, package.manifest, max_rows)
+    return Loaded(session, package.manifest, max_rows, max_bytes)
 
 
-def _shared_rows(session: Session, max_size: int) -> int:
+def _shared_rows(session: Session, max_size: int, max_bytes: float) -> int:
+    if session.signature.batchable:
+        max_size = int(max(1, min(max_size, max_bytes // (session.signature.row_bytes or 1))))
     if not session.signature.batchable or max_size == 1:
         return 1
     if row_independent(session):

@@ -6,6 +6,7 @@ caller's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,12 @@ class Signature:
         """True when the number of rows alone tells how much a request costs: no other dimension is open, no text."""
         open_allowed = 1 if self.batchable else 0
         return all(spec.datatype is not Datatype.BYTES and -1 not in spec.shape[open_allowed:] for spec in self.inputs)
+
+    @property
+    def row_bytes(self) -> int:
+        """What one row of the inputs holds, where every open dimension is 1."""
+        sizes = ((spec, [abs(size) for size in spec.shape[1:]]) for spec in self.inputs)
+        return sum(math.prod(shape) * NUMPY_TYPES[spec.datatype].itemsize for spec, shape in sizes)
 
     def check(self, tensors: Tensors) -> None:
         """Check a request's tensors against the inputs.

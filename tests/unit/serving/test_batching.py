@@ -91,6 +91,15 @@ async def test_a_run_never_holds_more_rows_than_allowed() -> None:
     assert runner.runs == [4, 4, 2]
 
 
+async def test_a_run_never_holds_more_bytes_than_allowed_but_for_a_lone_request() -> None:
+    runner = FakeRunner()
+    works = [work_of(np.zeros((rows, 25), np.float32)) for rows in (1, 1, 1, 5, 1)]
+    submit(batcher_of(runner, max_bytes=250), *works)
+    for work in works:
+        await work.future
+    assert runner.runs == [2, 2, 5]
+
+
 async def test_a_request_larger_than_a_batch_runs_alone() -> None:
     runner = FakeRunner()
     works = [work_of(row(1)), work_of(np.zeros((10, 1), np.float32)), work_of(row(2))]

@@ -118,3 +118,12 @@ def test_a_graph_that_is_not_what_the_manifest_says_is_refused(declared: object)
     with pytest.raises(PackageError) as caught:
         agree(graph, manifest_of(said))
     assert caught.value.reason is Reason.SIGNATURE_MISMATCH
+
+
+def test_a_row_is_as_large_as_its_inputs_without_open_dimensions() -> None:
+    inputs = (
+        spec("x", Datatype.FP32, -1, 3, 224, 224),
+        spec("t", Datatype.INT64, -1),
+        spec("w", Datatype.FP16, -1, -1),
+    )
+    assert Signature(inputs, (), batchable=True).row_bytes == 4 * 3 * 224 * 224 + 8 + 2

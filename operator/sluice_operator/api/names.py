@@ -37,6 +37,11 @@ def endpoint(name: str) -> str:
     return name
 
 
+def preview(name: str) -> str:
+    """The Service through which a new version is previewed."""
+    return f"{name}-preview"
+
+
 def resolver(name: str, spec_hash: str) -> str:
     """The Job that resolves a URI to a digest."""
     return f"{name}-resolve-{spec_hash}"

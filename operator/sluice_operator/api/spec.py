@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from sluice.config import PROVIDER_PATTERN
 from sluice.uri import KNOWN_SCHEMES
@@ -295,6 +295,27 @@ class Mirror(ApiModel):
     hold: Duration = Field(default="1m", description="How long, counted from when every router is seen to copy.")
 
 
+class Strategy(StrEnum):
+    """The shape of a rollout."""
+
+    canary = "Canary"
+    blue_green = "BlueGreen"
+
+
+class Preview(ApiModel):
+    """What happens before the switch of a blue/green rollout."""
+
+    hold: Duration = Field(default="0s", description="How long the new version is previewed at least.")
+    pause: bool = Field(
+        default=False, description="Switch when a person says so (`sluice promote NAME`), after the hold."
+    )
+    service: bool = Field(
+        default=False,
+        description="A second Service, <name>-preview, through which the new version is reached before the switch. "
+        "Without a new version it answers 503.",
+    )
+
+
 class Rollout(ApiModel):
     """How a new version takes over. Changing it restarts nothing."""
 
@@ -303,10 +324,34 @@ class Rollout(ApiModel):
             (
                 "!has(self.steps) || self.steps.all(s, s.weight > 0) || (has(self.match) && self.match.size() > 0)",
                 "a step of weight 0 needs match: nobody else would reach the new version",
-            )
+            ),
+            (
+                "self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.size() == 0",
+                "BlueGreen moves all traffic at once and has no steps: leave them out, or use the strategy Canary",
+            ),
+            (
+                "!has(self.preview) || self.strategy == 'BlueGreen'",
+                "preview belongs to the strategy BlueGreen: with Canary, a first step of weight 0 does the same",
+            ),
         )
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_step_without_weight(cls, given: Any) -> Any:
+        """Blue/green is a rollout of one step at which nobody but testers gets the new version."""
+        if not isinstance(given, dict) or given.get("strategy") != Strategy.blue_green:
+            return given
+        preview = given.get("preview") or {}
+        return {**given, "steps": [{"weight": 0, **{key: preview[key] for key in ("hold", "pause") if key in preview}}]}
+
+    strategy: Strategy = Field(
+        default=Strategy.canary,
+        description="Canary: by `steps`. BlueGreen: all pods of the new version are started beside the old ones, it is "
+        "previewed (by `match`, by preview.service, by copies of `mirror`), and then gets everything at once; old pods "
+        "live on for drainDelay. An analysis needs requests for its verdict: those of a mirror are enough.",
+    )
+    preview: Preview | None = Field(default=None, description="Before the switch of BlueGreen.")
     steps: Annotated[list[Step], Field(max_length=20)] = Field(
         default_factory=list,
         description="Weights the new version walks through before it gets everything. Empty: all traffic moves as "
@@ -345,6 +390,10 @@ class Rollout(ApiModel):
     analysis: Analysis | None = Field(
         default=None, description="How the new version is judged; none: by readiness only."
     )
+
+    def weight_at(self, step: int) -> int:
+        """Percent of the requests for the new version at a step; after the last one everything."""
+        return self.steps[step].weight if step < len(self.steps) else 100
 
 
 class Router(ApiModel):

@@ -185,6 +185,7 @@ class ModelDeploymentStatus(StatusModel):
     )
     reason: str = Field(default="", description="The most telling reason, for the printed table.")
     url: str = Field(default="", description="Where applications send requests.")
+    preview_url: str = Field(default="", description="Where a new version is previewed, while there is one.")
     replicas: int = Field(default=0, description="Model pods, of all revisions.")
     ready_replicas: int = Field(default=0, description="Model pods that are ready, of all revisions.")
     selector: str = Field(default="", description="Label selector of the model pods, for autoscalers.")

@@ -37,8 +37,8 @@ from sluice_operator.planning.clock import seconds_since
 from sluice_operator.planning.identity import Target, find_target
 from sluice_operator.planning.observed import Observed, RevisionRecord
 from sluice_operator.planning.plan import Plan
-from sluice_operator.planning.situation import Situation, copies, next_weight
-from sluice_operator.planning.traffic import live_revisions, wanted_traffic
+from sluice_operator.planning.situation import Situation, copies, load, next_weight
+from sluice_operator.planning.traffic import live_revisions, preview_url, wanted_traffic
 from sluice_operator.planning.waking import requeue_after
 from sluice_operator.routing import envoy
 from sluice_operator.routing.base import Traffic
@@ -144,6 +144,7 @@ def report(before: Situation, after: Situation) -> ModelDeploymentStatus:
         update={
             "observed_generation": after.resource.generation,
             "url": f"http://{names.endpoint(after.resource.name)}.{after.resource.namespace}.svc",
+            "preview_url": preview_url(after.resource),
             "selector": ",".join(f"{k}={v}" for k, v in names.labels(after.resource.name, "model").items()),
             "replicas": sum(workload.wanted for workload in pods),
             "ready_replicas": sum(workload.ready for workload in pods),
@@ -216,7 +217,7 @@ def _floors(s: Situation) -> dict[str, int]:
     """Fewest pods by revision: enough for the next weight, and for any weight a router may still apply."""
     rollout = s.status.rollout
     carried = max(rollout.weight, rollout.verified_weight) if rollout else 0
-    return capacity.floors(s.resource.spec.scaling, s.status, max(next_weight(s.resource), copies(s.resource), carried))
+    return capacity.floors(s.resource.spec.scaling, s.status, load(s.resource, max(next_weight(s.resource), carried)))
 
 
 def _resolver_jobs(s: Situation, images: Images) -> tuple[Manifest, ...]:

@@ -211,13 +211,15 @@ def _advance(s: Situation) -> ModelDeploymentStatus:
     if pausing.pauses_here(s) and not mirrored:
         return pausing.wait_at_step(s)
     following = s.rollout.step + (0 if mirrored else 1)
+    # Copies that passed are a verdict, also on a step that shows the version to nobody else.
+    unseen = mirrored and s.resource.spec.rollout.weight_at(following) == 0
     return s.progress(
         step=following,
         phase=Phase.promoting if following >= len(s.resource.spec.rollout.steps) else Phase.stepping,
         mirrored=True,
         hold_started_at=None if mirrored else s.rollout.hold_started_at,
         waiting_since=stamp(s.now),
-        analysis=s.rollout.analysis.model_copy(update={"passed_in_step": 0}),
+        analysis=s.rollout.analysis.model_copy(update={} if unseen else {"passed_in_step": 0}),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
+from sluice_operator.api.spec import Strategy
 from sluice_operator.api.status import ModelDeploymentStatus, Phase, RevisionStatus, RolloutStatus
 from sluice_operator.planning import capacity
 from sluice_operator.planning.clock import seconds_since, stamp
@@ -68,6 +69,11 @@ def copies(resource: ModelDeployment) -> int:
     return mirror.percent if rollout.phase in (Phase.starting, Phase.mirroring) else 0
 
 
+def load(resource: ModelDeployment, weight: int) -> int:
+    """Percent of the requests for which the canary needs pods before it gets that weight."""
+    return 100 if resource.spec.rollout.strategy is Strategy.blue_green else max(weight, copies(resource))
+
+
 def next_weight(resource: ModelDeployment) -> int:
     """The weight the canary is to carry at its present step; 0 without a rollout or while it is taken back."""
     rollout = resource.status.rollout
@@ -114,7 +120,7 @@ def out_of_patience(s: Situation) -> bool:
 
 def can_carry(s: Situation, weight: int) -> bool:
     """Whether the canary's pods are available for that weight and every router in service sees as many of them."""
-    need = capacity.canary_need(s.resource.spec.scaling, s.rollout, max(weight, copies(s.resource)))
+    need = capacity.canary_need(s.resource.spec.scaling, s.rollout, load(s.resource, weight))
     routers = [pod for pod in s.observed.router.pods if pod.ready]
     seen = all(pod.healthy.get(s.canary.revision, 0) >= need for pod in routers)
     return s.canary_pods.available >= need and bool(routers) and seen

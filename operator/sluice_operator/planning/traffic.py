@@ -1,8 +1,9 @@
 """What the routers should do, from status and spec alone: so a decision that is written down is carried out."""
 
+from sluice_operator.api import names
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
-from sluice_operator.routing.base import Copied, Matched, Traffic
+from sluice_operator.routing.base import Copied, Matched, Previewed, Traffic
 
 
 def wanted_traffic(resource: ModelDeployment) -> Traffic:
@@ -15,6 +16,7 @@ def wanted_traffic(resource: ModelDeployment) -> Traffic:
         revisions=tuple(live_revisions(resource.status)),
         testers=_testers(resource),
         mirror=_mirror(resource),
+        preview=_preview(resource),
         # Where there is no choice nobody needs to be known.
         sticky=resource.spec.router.sticky if len(weights) > 1 else None,
     )
@@ -35,13 +37,29 @@ def _weights(status: ModelDeploymentStatus) -> dict[str, int]:
     return {revision: share for revision, share in shares.items() if share}
 
 
-def _testers(resource: ModelDeployment) -> Matched | None:
-    """Where testers go: to a canary whose pods every router has seen, while there is a choice."""
-    status, matches = resource.status, resource.spec.rollout.match
-    if not (matches and status.stable and status.canary and status.rollout):
+def preview_url(resource: ModelDeployment) -> str:
+    """Where the new version is previewed; empty where it is not."""
+    preview = _preview(resource)
+    name = names.preview(resource.name)
+    return f"http://{name}.{resource.namespace}.svc" if preview and preview.revision else ""
+
+
+def _routable(status: ModelDeploymentStatus) -> str | None:
+    """The canary whose pods every router has seen, while there is a choice."""
+    if not (status.stable and status.canary and status.rollout):
         return None
-    routable = status.rollout.phase in (Phase.mirroring, Phase.stepping, Phase.promoting)
-    return Matched(status.canary.revision, tuple(matches)) if routable else None
+    ready = status.rollout.phase in (Phase.mirroring, Phase.stepping, Phase.promoting)
+    return status.canary.revision if ready else None
+
+
+def _testers(resource: ModelDeployment) -> Matched | None:
+    canary, matches = _routable(resource.status), resource.spec.rollout.match
+    return Matched(canary, tuple(matches)) if canary and matches else None
+
+
+def _preview(resource: ModelDeployment) -> Previewed | None:
+    preview = resource.spec.rollout.preview
+    return Previewed(_routable(resource.status)) if preview and preview.service else None
 
 
 def _mirror(resource: ModelDeployment) -> Copied | None:

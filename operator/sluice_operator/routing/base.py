@@ -26,13 +26,20 @@ class Copied:
 
 
 @dataclass(frozen=True)
+class Previewed:
+    """What answers under the name of the preview; no revision: nothing does."""
+
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
 class Traffic:
     """What the router should do: a plain value, compared and hashed by what it renders to.
 
     `weights` is percent by revision: 100 in sum, or empty while nothing is ready. `revisions` is every revision the
     router should know the members of: a canary before its first weight and one that drains as well as the weighted.
     A revision has to be known to every router, with members, before it gets a weight: routers may see a weight a
-    moment before the members that come with it, and that moment costs requests. So it is for `testers` and `mirror`.
+    moment before the members that come with it, and that moment costs requests. So it is for all else.
     Raises ValueError where the two do not fit.
     """
 
@@ -43,6 +50,7 @@ class Traffic:
     testers: Matched | None = None
     sticky: Sticky | None = None
     mirror: Copied | None = None
+    preview: Previewed | None = None
     cluster_domain: str = "cluster.local"
 
     def __post_init__(self) -> None:
@@ -54,7 +62,8 @@ class Traffic:
             raise ValueError(f"routed revisions {sorted(unknown)} are not among the known {self.revisions}")
 
     def _routed(self) -> set[str]:
-        return {*self.weights, *(beside.revision for beside in (self.testers, self.mirror) if beside)}
+        beside = (self.testers, self.mirror, self.preview)
+        return {*self.weights, *(part.revision for part in beside if part and part.revision)}
 
 
 class Backend(Protocol):

@@ -18,7 +18,7 @@ def manifests(owner: ModelDeployment, traffic: Traffic, image: str) -> tuple[Man
     return (
         config_map(owner, traffic),
         envoy_workload.deployment(owner, image),
-        envoy_workload.endpoint_service(owner),
+        *envoy_workload.services(owner),
         envoy_workload.disruption_budget(owner),
     )
 

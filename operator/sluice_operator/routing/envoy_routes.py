@@ -1,5 +1,6 @@
 """The split itself (rds.yaml): which revision answers a request, and what is said when none can."""
 
+from sluice_operator.api import names
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_clusters import CALLERS, GRPC_SUFFIX
 from sluice_operator.routing.envoy_matching import carries
@@ -17,23 +18,38 @@ _GRPC: Json = {
 }
 """The protocol's gRPC service, and health and reflection, with which tools find their way."""
 
+_DOORS = ((_V2, ""), (_GRPC, GRPC_SUFFIX))
+
 
 def route_configuration(traffic: Traffic) -> Json:
     """`/v2` and gRPC go to the revisions by weight, drawn anew for every request; nothing else exists."""
-    doors = ((_V2, ""), (_GRPC, GRPC_SUFFIX))
-    served = [route for match, suffix in doors for route in _door(traffic, match, suffix)]
+    served = [route for match, suffix in _DOORS for route in _door(traffic, match, suffix)]
+    everything = {"name": traffic.name, "domains": ["*"], "routes": [*served, _unknown_path()]}
     return {
         "name": ROUTES,
         # Refusing a route whose cluster is not yet there would leave it refused: the file does not change again.
         "validate_clusters": False,
-        "virtual_hosts": [{"name": traffic.name, "domains": ["*"], "routes": [*served, _unknown_path()]}],
+        "virtual_hosts": [everything, *_preview(traffic)],
+        **({"ignore_port_in_host_matching": True} if traffic.preview else {}),
     }
+
+
+def _preview(traffic: Traffic) -> list[Json]:
+    """The preview's Service leads to the same routers: a request is told by the name it was sent to."""
+    if traffic.preview is None:
+        return []
+    name, revision = names.preview(traffic.name), traffic.preview.revision
+    if revision:
+        routes = [_to(revision, match, suffix) for match, suffix in _DOORS]
+    else:
+        routes = [_refusing(match, f"no new version of {traffic.name} is there to preview") for match, _ in _DOORS]
+    return [{"name": name, "domains": [name, f"{name}.*"], "routes": [*routes, _unknown_path()]}]
 
 
 def _door(traffic: Traffic, match: Json, suffix: str) -> list[Json]:
     """The routes of one protocol; the first that matches counts."""
     if not traffic.weights:
-        return [_nothing_ready(traffic, match)]
+        return [_refusing(match, f"no version of {traffic.name} is ready")]
     split = _split(traffic, match, suffix)
     return [*_testers(traffic, match, suffix), *(by_user(split, traffic.sticky) if traffic.sticky else [split])]
 
@@ -42,14 +58,15 @@ def _testers(traffic: Traffic, match: Json, suffix: str) -> list[Json]:
     if traffic.testers is None:
         return []
     revision = traffic.testers.revision
-    return [
-        {
-            "match": {**match, **carries(tester)},
-            "route": {"cluster": revision + suffix, **_forwarding()},
-            "response_headers_to_add": [_header(REVISION_HEADER, revision)],
-        }
-        for tester in traffic.testers.matches
-    ]
+    return [_to(revision, {**match, **carries(tester)}, suffix) for tester in traffic.testers.matches]
+
+
+def _to(revision: str, match: Json, suffix: str) -> Json:
+    return {
+        "match": match,
+        "route": {"cluster": revision + suffix, **_forwarding()},
+        "response_headers_to_add": [_header(REVISION_HEADER, revision)],
+    }
 
 
 def _split(traffic: Traffic, match: Json, suffix: str) -> Json:
@@ -94,10 +111,10 @@ def _retry_unsent() -> Json:
     }
 
 
-def _nothing_ready(traffic: Traffic, match: Json) -> Json:
+def _refusing(match: Json, text: str) -> Json:
     return {
         "match": match,
-        "direct_response": _says(503, f"no version of {traffic.name} is ready"),
+        "direct_response": _says(503, text),
         "response_headers_to_add": [_header("retry-after", str(RETRY_AFTER_SECONDS))],
     }
 

@@ -40,12 +40,18 @@ def deployment(owner: ModelDeployment, image: str) -> Manifest:
     }
 
 
-def endpoint_service(owner: ModelDeployment) -> Manifest:
-    """What applications call."""
+def services(owner: ModelDeployment) -> tuple[Manifest, ...]:
+    """What applications call, and what testers call where there is a preview."""
+    preview = owner.spec.rollout.preview
+    previewed = [names.preview(owner.name)] if preview and preview.service else []
+    return tuple(_service(owner, name) for name in (names.endpoint(owner.name), *previewed))
+
+
+def _service(owner: ModelDeployment, name: str) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": names.metadata(owner, names.endpoint(owner.name), "router"),
+        "metadata": names.metadata(owner, name, "router"),
         "spec": {
             "type": "ClusterIP",
             "selector": _labels(owner),

@@ -95,6 +95,16 @@ TABLE = (
         spec=match(header={"name": "x", "regex": "((a{99}){99}){99}"}),
     ),
     Refused(
+        "steps of a rollout that switches once",
+        ("spec.rollout", "BlueGreen moves all traffic at once"),
+        spec={"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 10}]}},
+    ),
+    Refused(
+        "a preview of a rollout by steps",
+        ("spec.rollout", "preview belongs to the strategy BlueGreen"),
+        spec={"rollout": {"preview": {"hold": "1m"}}},
+    ),
+    Refused(
         "users who are known by two things",
         ("spec.router.sticky", "exactly one of cookie and header"),
         spec={"router": {"sticky": {"cookie": {}, "header": "x-user"}}},

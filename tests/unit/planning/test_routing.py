@@ -5,7 +5,7 @@ from typing import Any
 from sluice_operator.api.status import Phase
 from sluice_operator.planning.observed import Problem, Window
 from sluice_operator.planning.traffic import wanted_traffic
-from sluice_operator.routing.base import Copied, Traffic
+from sluice_operator.routing.base import Copied, Matched, Previewed, Traffic
 
 from .world import World, make_spec
 
@@ -181,6 +181,71 @@ def test_a_return_to_a_former_version_and_the_first_version_get_no_copies() -> N
     world.wait(31).ask(model=make_spec()["model"]).settle()
     assert told(world).mirror is None
     assert world.condition("Promoted").status == "True"
+
+
+def blue_green(**rollout: Any) -> World:
+    """A world in which version 1 is stable, with four pods, and the next one is to be switched to."""
+    return World(make_spec(scaling={"replicas": 4}, rollout={"strategy": "BlueGreen", **rollout})).settle()
+
+
+def test_blue_green_starts_all_pods_previews_them_and_switches_once() -> None:
+    world = blue_green(preview={"hold": "60s", "service": True}, match=MATCH)
+    stable = world.status.stable
+    assert stable
+    assert told(world).preview == Previewed(None)
+    world.ask_version(2).settle()
+    canary = canary_of(world)
+    assert world.wanted == {stable.revision: 4, canary: 4}
+    assert told(world).preview == Previewed(canary)
+    assert told(world).testers == Matched(canary, tuple(world.resource.spec.rollout.match))
+    assert world.status.preview_url == "http://m-preview.shop.svc"
+    assert told(world).weights == {stable.revision: 100}
+    world.wait(59)
+    assert told(world).weights == {stable.revision: 100}
+    world.wait(1.1)
+    assert told(world).weights == {canary: 100}
+    assert world.wanted == {stable.revision: 4, canary: 4}, "old pods finish what they have"
+    assert world.status.preview_url == ""
+    world.wait(31)
+    assert world.wanted == {canary: 4}
+
+
+def test_blue_green_previews_nothing_before_all_pods_are_ready() -> None:
+    world = blue_green(preview={"service": True, "hold": "60s"})
+    world.ask_version(2).run()
+    world.ready[canary_of(world)] = False
+    world.settle()
+    assert told(world).preview == Previewed(None)
+    assert world.wanted[canary_of(world)] == 4
+
+
+def test_blue_green_without_a_preview_switches_as_soon_as_all_pods_are_ready() -> None:
+    world = blue_green().ask_version(2).settle()
+    assert world.condition("Promoted").status == "True"
+
+
+def test_the_switch_waits_for_a_person_where_it_should() -> None:
+    world = blue_green(preview={"pause": True})
+    world.ask_version(2).settle().wait(3600)
+    assert world.status.rollout
+    assert world.status.rollout.weight == 0
+    assert world.status.rollout.pause
+
+
+def test_the_verdict_on_copies_is_enough_for_the_switch() -> None:
+    world = blue_green(mirror=MIRROR, preview={"hold": "20s"}, analysis=ERRORS)
+    world.ask_version(2).settle()
+    canary = canary_of(world)
+    world.windows = {canary: Window(requests=1000)}
+    for _ in range(7):
+        world.wait(5.1)
+    assert world.status.rollout
+    assert world.status.rollout.mirrored
+    world.windows = {canary: Window(requests=0)}
+    for _ in range(6):
+        world.wait(5.1)
+    assert world.condition("Promoted").status == "True"
+    assert told(world).weights == {canary: 100}
 
 
 def test_a_change_of_the_match_takes_effect_without_a_new_revision() -> None:

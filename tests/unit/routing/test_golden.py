@@ -9,7 +9,7 @@ import yaml
 from sluice_operator.api.matching import Match, Sticky, StickyCookie
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy
-from sluice_operator.routing.base import Copied, Matched, Traffic
+from sluice_operator.routing.base import Copied, Matched, Previewed, Traffic
 
 GOLDEN = Path(__file__).parent / "golden"
 STABLE, CANARY = "0123456789", "abcdef0123"
@@ -31,6 +31,7 @@ CASES = {
         "shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY), sticky=Sticky(header="X-User")
     ),
     "canary-mirrored": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE, CANARY), mirror=Copied(CANARY, 40)),
+    "canary-previewed": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE, CANARY), preview=Previewed(CANARY)),
     "canary-weighted": Traffic("shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY)),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import Resources, Router
+from sluice_operator.api.spec import Resources, Rollout, Router
 from sluice_operator.routing import envoy, envoy_workload
 from sluice_operator.routing.base import Traffic
 
@@ -40,9 +40,14 @@ def test_workers_follow_the_cpu_limit(owner: ModelDeployment, limits: dict[str, 
     assert container["args"][container["args"].index("--concurrency") + 1] == workers
 
 
-def test_the_endpoint_the_budget_and_the_deployment_select_the_same_pods(owner: ModelDeployment) -> None:
+def test_the_services_the_budget_and_the_deployment_select_the_same_pods(owner: ModelDeployment) -> None:
     labels = _deployment(owner)["spec"]["template"]["metadata"]["labels"]
-    assert envoy_workload.endpoint_service(owner)["spec"]["selector"] == labels
+    rollout = Rollout.model_validate({"strategy": "BlueGreen", "preview": {"service": True}})
+    previewing = replace(owner, spec=owner.spec.model_copy(update={"rollout": rollout}))
+    endpoint, preview = envoy_workload.services(previewing)
+    assert envoy_workload.services(owner) == (endpoint,)
+    assert [found["metadata"]["name"] for found in (endpoint, preview)] == ["store-revenue", "store-revenue-preview"]
+    assert endpoint["spec"]["selector"] == preview["spec"]["selector"] == labels
     assert envoy_workload.disruption_budget(owner)["spec"]["selector"]["matchLabels"] == labels
 
 

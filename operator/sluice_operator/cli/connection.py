@@ -153,6 +153,8 @@ def _message(error: ApiException) -> str:
 def _connect(context: str | None, kubeconfig: str | None) -> tuple[client.ApiClient, str]:
     """A client, and the namespace that its context names."""
     loader: Any = config
+    # A kubeconfig that skips verification says so itself; kubectl does not repeat it at every request either.
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     try:
         known, active = loader.list_kube_config_contexts(kubeconfig)
         chosen = context or active["name"]

@@ -190,9 +190,9 @@ def _took(entry: Json) -> str:
 def line(shown: Json) -> str:
     """The picture in one line, for a log: whatever of it changes is worth a new line."""
     weight = shown["weight"]
-    step = next(
-        (f"step {i}/{len(shown['steps']) - 1}" for i, s in enumerate(shown["steps"], 1) if s["state"] == "now"), ""
-    )
+    now = next((index for index, step in enumerate(shown["steps"], 1) if step["state"] == "now"), None)
+    walk = len(shown["steps"]) - 1
+    step = f"step {min(now, walk)}/{walk}" if now and walk else ""
     pods = " ".join(f"{r['role']}={r['revision']}({r['readyReplicas']}/{r['replicas']})" for r in shown["revisions"])
     verdicts = shown["analysis"] or {}
     counts = f"verdicts={verdicts['passed']}+{verdicts['failed']}-{verdicts['inconclusive']}?" if verdicts else ""

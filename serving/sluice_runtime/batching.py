@@ -66,7 +66,6 @@ class Batcher:
         self._max_queue = max_queue
         self._max_bytes = max_bytes
         self._max_delay = max_delay
-        self._max_wait = max_wait
         self._promised_wait = _PROMISE * max_wait
         self._deadline = deadline
         self._wall_clock = wall_clock
@@ -140,7 +139,8 @@ class Batcher:
             raise RequestError(Kind.OVERLOADED, f"{self._max_queue} requests are waiting already; try again later")
         wait = self.wait_seconds
         if wait > min(seconds, self._promised_wait):
-            raise _overloaded(wait)
+            message = f"{wait:.3g} s are too long to wait for a run; try again later"
+            raise RequestError(Kind.OVERLOADED, message)
 
     def _expire_at(self, when: float) -> None:
         """One timer for all works, set for the earliest: most works are answered long before their deadline."""
@@ -219,7 +219,7 @@ class Batcher:
     def _take(self) -> list[Work]:
         """The oldest work and the others that may share its run, up to the largest batch.
 
-        A work that has waited for longer than was foreseen is refused after all: every later one would wait as long.
+        Whoever was let in is run, even if it waited for longer than was foreseen: a refusal is of use at once or never.
         """
         batch: list[Work] = []
         others: deque[Work] = deque()
@@ -229,9 +229,6 @@ class Batcher:
             work = self._queue.popleft()
             if work.receiver.done():
                 self._queued_rows -= work.rows
-            elif now - work.queued_at > self._max_wait:
-                self._queued_rows -= work.rows
-                work.receiver.set_exception(_overloaded(now - work.queued_at))
             elif batch and (work.key != batch[0].key or rows + work.rows > most):
                 others.append(work)
             else:
@@ -255,7 +252,3 @@ class Batcher:
                 work.receiver.set_exception(outcome)
             else:
                 work.receiver.set_result(outcome)
-
-
-def _overloaded(wait: float) -> RequestError:
-    return RequestError(Kind.OVERLOADED, f"{wait:.3g} s are too long to wait for a run; try again later")

@@ -118,7 +118,9 @@ class Receiving(Requests):
             return
         self._annoy()
         self._take_settings(payload, self._streams)
+        # Before what the new windows let out: the peer's count of them begins with it.
         self.say(ACKNOWLEDGED)
+        self._pump()
 
     def _on_push_promise(self, flags: int, number: int, payload: bytes) -> None:
         raise Http2Error(Code.PROTOCOL_ERROR, "callers push nothing")

@@ -193,7 +193,6 @@ class Sending(Flow):
             if stream.window_out + more > MAX_WINDOW:
                 raise Http2Error(Code.FLOW_CONTROL_ERROR, "a stream's window is too large")
             stream.window_out += more
-        self._pump()
 
     def _is_stalled(self, now: float) -> bool:
         """True when the peer keeps its windows closed in front of an answer for too long."""

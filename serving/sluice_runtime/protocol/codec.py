@@ -60,7 +60,7 @@ def decode_request(
     if raw is not None:
         raw.check_end()
     names, form = _decode_outputs(document)
-    return InferRequest(inputs, names, identity, _shortened(timeout, _parameters(document).get("timeout"))), form
+    return InferRequest(inputs, names, identity, shortened(timeout, _parameters(document).get("timeout"))), form
 
 
 def _parse(text: bytes | memoryview) -> dict[str, Any]:
@@ -181,8 +181,12 @@ def _take_raw(item: dict[str, Any], spec: TensorSpec, shape: list[int], size: An
     return decode_raw(raw.take(size, spec.name), shape, spec)
 
 
-def _shortened(seconds: float | None, microseconds: Any) -> float | None:
-    """The shorter time; 0 microseconds stand for none, as in Triton, from which the parameter comes."""
+def shortened(seconds: float | None, microseconds: Any) -> float | None:
+    """The shorter time; 0 microseconds stand for none, as in Triton, from which the parameter `timeout` comes.
+
+    Raises:
+        RequestError: INVALID.
+    """
     if microseconds is None:
         return seconds
     if type(microseconds) is not int or microseconds < 0:

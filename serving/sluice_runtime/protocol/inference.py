@@ -55,6 +55,8 @@ class Infer(Unary):
         self._model = model = plane.find(message.model_name, message.model_version or None)
         plane.admit(model)
         left = None if self.deadline is None else self.deadline - self.line.loop.time()
+        if left is not None and left <= 0:
+            raise RequestError(Kind.DEADLINE, "no prediction within the time given")
         self._request = decode_message(message, model, left)
         self._work = plane.submit(model, self._request, self)
 

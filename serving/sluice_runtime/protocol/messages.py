@@ -11,6 +11,7 @@ from sluice.manifest import Datatype, TensorSpec
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.plane import InferRequest, InferResponse, Model
 from sluice_runtime.protocol.binary import check_shape, decode_raw, encode_raw, text_of
+from sluice_runtime.protocol.codec import shortened
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
 from sluice_runtime.signature import NUMPY_TYPES, Tensor
 
@@ -31,7 +32,9 @@ _CONTENTS: Mapping[Datatype, tuple[str, np.dtype[np.generic]]] = {
 
 
 def decode_message(message: pb.ModelInferRequest, model: Model, timeout: float | None) -> InferRequest:
-    """Decode an inference request; `timeout` is how many seconds its caller will still wait.
+    """Decode an inference request.
+
+    `timeout`: seconds its caller waits; the request's parameter of that name, in microseconds, can shorten them.
 
     Raises:
         RequestError: INVALID, naming what does not fit.
@@ -39,7 +42,7 @@ def decode_message(message: pb.ModelInferRequest, model: Model, timeout: float |
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise _invalid(f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents; there must be one for each")
-    specs = {spec.name: spec for spec in model.signature.inputs}
+    specs = model.signature.inputs_by_name
     tensors: dict[str, Tensor] = {}
     for place, item in enumerate(message.inputs):
         spec = specs.get(item.name)
@@ -51,7 +54,14 @@ def decode_message(message: pb.ModelInferRequest, model: Model, timeout: float |
     outputs = tuple(output.name for output in message.outputs)
     if len(set(outputs)) != len(outputs):
         raise _invalid("each requested output needs a name of its own")
+    if "timeout" in message.parameters:
+        timeout = shortened(timeout, _value(message.parameters["timeout"]))
     return InferRequest(tensors, outputs, message.id or None, timeout)
+
+
+def _value(parameter: pb.InferParameter) -> object:
+    kind = parameter.WhichOneof("parameter_choice")
+    return None if kind is None else getattr(parameter, kind)
 
 
 def encode_message(response: InferResponse) -> bytes:
@@ -68,7 +78,7 @@ def encode_message(response: InferResponse) -> bytes:
 
 @lru_cache(maxsize=512)
 def _head(model: Model, names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> bytes:
-    specs = {spec.name: spec for spec in model.signature.outputs}
+    specs = model.signature.outputs_by_name
     message = pb.ModelInferResponse(model_name=model.name, model_version=model.version)
     for name, shape in zip(names, shapes, strict=True):
         message.outputs.add(name=name, datatype=specs[name].datatype, shape=shape)

@@ -45,6 +45,7 @@ class Traffic:
 
     namespace: str
     name: str
+    # A mapping has no hash; equal traffic still has the same one.
     weights: Mapping[str, int] = field(default_factory=dict, hash=False)
     revisions: tuple[str, ...] = ()
     testers: Matched | None = None

@@ -5,6 +5,7 @@ The data plane needs no operator: routers start, restart and go on from the file
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
@@ -42,5 +43,14 @@ def config_map(owner: ModelDeployment, traffic: Traffic) -> Manifest:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {**metadata, "annotations": annotations},
-        "data": envoy_config.files(traffic),
+        "data": dict(_files(traffic)),
     }
+
+
+@lru_cache(maxsize=256)
+def _files(traffic: Traffic) -> Mapping[str, str]:
+    """Writing them as YAML takes longer than all the rest of a pass, and while a rollout is polled they stay the same.
+
+    Bounded to a few megabytes: what rests is looked at so seldom that it need not be kept.
+    """
+    return envoy_config.files(traffic)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_operator.api.matching import Match
+from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy, envoy_config
 from sluice_operator.routing.base import Matched, Traffic
 
@@ -99,3 +100,15 @@ def test_testers_are_looked_at_before_the_split_and_nowhere_while_nothing_is_rea
     assert targets == ["b" * 10, None, "b" * 10 + "-grpc", None, None]
     (empty,) = _resources(Traffic("shop", "m", {}, ("b" * 10,), testers=testers), "rds.yaml")
     assert empty == _resources(Traffic("shop", "m", {}, ("b" * 10,)), "rds.yaml")[0]
+
+
+def test_what_is_kept_of_one_traffic_is_never_given_for_another(owner: ModelDeployment) -> None:
+    half, tenth = (Traffic("shop", "m", {"a": 100 - share, "b": share}, ("a", "b")) for share in (50, 10))
+    assert hash(half) == hash(tenth)
+    for wanted in (half, tenth, half):
+        assert envoy.config_map(owner, wanted)["data"] == envoy_config.files(wanted)
+
+
+def test_what_is_given_out_can_be_changed_without_harm(owner: ModelDeployment) -> None:
+    envoy.config_map(owner, Traffic("shop", "m"))["data"].clear()
+    assert envoy.config_map(owner, Traffic("shop", "m"))["data"] == envoy_config.files(Traffic("shop", "m"))

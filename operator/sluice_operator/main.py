@@ -26,8 +26,9 @@ from sluice_operator.cluster.client import Client, Json, load_configuration
 from sluice_operator.cluster.cluster import Cluster
 from sluice_operator.cluster.election import Alone, Election, Leadership
 from sluice_operator.cluster.errors import ClusterError
-from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
+from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, SECRET, WATCHED, Kind
 from sluice_operator.cluster.onlooker import Onlooker
+from sluice_operator.cluster.outside import Outside
 from sluice_operator.cluster.traffic import TrafficObserver
 from sluice_operator.dashboard.sampler import Sampler
 from sluice_operator.dashboard.series import Series
@@ -97,7 +98,8 @@ class Operator:
 
     def _new_queue(self) -> WorkQueue:
         """What a term of leadership works with. Nothing but the cache is older than the term."""
-        cluster = Cluster(self._client, self._cache, TrafficObserver(self._http), now)
+        outside = Outside(self._http, self._read_secret, self._settings.prometheus_url)
+        cluster = Cluster(self._client, self._cache, TrafficObserver(self._http), outside, now)
         chosen = self._settings
         images = Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
         return WorkQueue(Reconciler(cluster, images, now).reconcile, cluster.exists, chosen.workers)
@@ -115,6 +117,10 @@ class Operator:
         if self._settings.dashboard is None:
             await asyncio.Event().wait()
         await self._sampler.run()
+
+    async def _read_secret(self, namespace: str, name: str) -> Json:
+        found = await self._client.get(SECRET, namespace, name)
+        return found.get("data") or {}
 
     async def _run_watches(self, configuration: Configuration) -> None:
         """Run the framework until a signal comes, and the operator's own tasks beside it."""

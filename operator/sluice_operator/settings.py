@@ -27,6 +27,7 @@ class Settings:
     log_level: str
     log_format: Literal["json", "text"]
     kubeconfig: str | None
+    prometheus_url: str
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -44,6 +45,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         log_level=values.log_level,
         log_format=values.log_format,
         kubeconfig=values.kubeconfig or None,
+        prometheus_url=values.prometheus_url,
     )
 
 
@@ -82,6 +84,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--log-level", default=default("LOG_LEVEL", "info"), choices=["debug", "info", "warning", "error"]
     )
     parser.add_argument("--log-format", default=default("LOG_FORMAT", "json"), choices=["json", "text"])
+    parser.add_argument(
+        "--prometheus-url",
+        default=default("PROMETHEUS_URL", ""),
+        help="the Prometheus of analysis checks whose spec names none; none: such a check is an error",
+    )
     parser.add_argument("--kubeconfig", default=environment.get("KUBECONFIG"), help="none: the service account")
     return parser
 

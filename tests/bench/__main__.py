@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 PARTS = {
+    "analysis": "bench.analysis",
     "operator": "bench.operator",
     "serving": "bench.serving.__main__",
     "overload": "bench.overload",

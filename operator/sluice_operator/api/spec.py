@@ -7,9 +7,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from sluice.config import PROVIDER_PATTERN
 from sluice.uri import KNOWN_SCHEMES
+from sluice_operator.api.analysis import Analysis, Webhook
 from sluice_operator.api.base import ApiModel, rules
 from sluice_operator.api.matching import Match, Sticky
-from sluice_operator.api.scalars import Digest, Duration, ObjectName, Quantity
+from sluice_operator.api.scalars import Digest, Duration, Quantity, SecretRef
 
 URI_PATTERN = rf"^({'|'.join(KNOWN_SCHEMES)})://.+$"
 
@@ -30,12 +31,6 @@ URI_RULES = rules(
     ),
     ("!self.matches('^(pvc|file):.*/[.][.](/|$)')", "the path must not hold '..'"),
 )
-
-
-class SecretRef(ApiModel):
-    """A Secret in the ModelDeployment's namespace."""
-
-    name: ObjectName = Field(description="Name of the Secret.")
 
 
 class Credentials(ApiModel):
@@ -226,66 +221,6 @@ class Step(ApiModel):
     )
 
 
-class CheckMetric(StrEnum):
-    """What a check looks at."""
-
-    error_rate = "errorRate"
-    latency_p99 = "latencyP99"
-
-
-class Check(ApiModel):
-    """One limit a canary must keep."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("has(self.max) || has(self.maxTimesStable)", "a check needs max, maxTimesStable or both"),
-            (
-                "self.metric != 'errorRate' || !has(self.max) || self.max <= 1.0",
-                "max of errorRate is a fraction between 0 and 1",
-            ),
-        )
-    )
-
-    metric: CheckMetric = Field(
-        description="errorRate: fraction of requests answered with a 5xx, seen by the routers. "
-        "latencyP99: 99th percentile in seconds, measured in the runtime."
-    )
-    max: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="Absolute limit: a fraction for errorRate, seconds for latencyP99."
-    )
-    max_times_stable: Annotated[float, Field(ge=1)] | None = Field(
-        default=None, description="Limit relative to the stable version over the same time."
-    )
-
-
-class OnInconclusive(StrEnum):
-    """What happens when the data never suffices for a verdict."""
-
-    rollback = "Rollback"
-    proceed = "Proceed"
-
-
-class Analysis(ApiModel):
-    """How a canary is judged while it has traffic."""
-
-    interval: Duration = Field(default="15s", description="Time between measurements.")
-    min_requests: Annotated[int, Field(ge=1)] = Field(
-        default=50,
-        description="Fewest canary requests for a verdict; with fewer, the measurement is inconclusive and its "
-        "window grows.",
-    )
-    failure_limit: Annotated[int, Field(ge=0)] = Field(
-        default=2, description="The rollout is taken back when more measurements than this have failed."
-    )
-    inconclusive_deadline: Duration = Field(
-        default="10m", description="How long a step may wait for its first verdict beyond its hold."
-    )
-    on_inconclusive: OnInconclusive = Field(
-        default=OnInconclusive.rollback, description="What happens at the inconclusiveDeadline."
-    )
-    checks: Annotated[list[Check], Field(min_length=1, max_length=16)] = Field(description="The limits.")
-
-
 class Mirror(ApiModel):
     """Copies of requests for a new version, before it answers anybody."""
 
@@ -390,6 +325,15 @@ class Rollout(ApiModel):
     analysis: Analysis | None = Field(
         default=None, description="How the new version is judged; none: by readiness only."
     )
+    webhooks: Annotated[
+        list[Webhook],
+        Field(
+            max_length=8,
+            json_schema_extra=rules(
+                ("self.all(w, self.exists_one(v, v.name == w.name))", "names of webhooks must differ")
+            ),
+        ),
+    ] = Field(default_factory=list, description="Services that must say yes before the rollout goes on.")
 
     def weight_at(self, step: int) -> int:
         """Percent of the requests for the new version at a step; after the last one everything."""

@@ -52,13 +52,31 @@ class Phase(StrEnum):
     rolling_back = "RollingBack"
 
 
+Verdict = Literal["Pass", "Fail", "Inconclusive", "Error"]
+
+
+class CheckResult(StatusModel):
+    """What one check of a measurement saw."""
+
+    name: str = Field(description="The check's name, or its metric.")
+    verdict: Verdict = Field(
+        description="Pass, Fail, Inconclusive (too little data) or Error (it could not be measured)."
+    )
+    value: float | None = Field(default=None, description="The canary's value: a fraction, seconds, or the query's.")
+    limit: float | None = Field(default=None, description="The nearest limit, that relative to stable included.")
+    requests: int = Field(default=0, description="Canary requests it rests on.")
+    dry_run: bool = Field(default=False, description="Whether it is only shown and never counted.")
+    message: str = Field(default="", description="Value against limit, for a person.")
+
+
 class Measurement(StatusModel):
     """One judgement of the canary."""
 
     time: str = Field(description="When it was made.")
-    verdict: Literal["Pass", "Fail", "Inconclusive"] = Field(description="Its outcome.")
+    verdict: Verdict = Field(description="Its outcome: the worst of the checks that count.")
     requests: int = Field(description="Canary requests it rests on.")
     message: str = Field(default="", description="Values against limits.")
+    checks: list[CheckResult] = Field(default_factory=list, description="Each check by itself.")
 
 
 class AnalysisStatus(StatusModel):
@@ -67,9 +85,25 @@ class AnalysisStatus(StatusModel):
     passed: int = Field(default=0, description="Measurements that passed.")
     failed: int = Field(default=0, description="Measurements that failed.")
     inconclusive: int = Field(default=0, description="Measurements without enough data.")
+    errors: int = Field(default=0, description="Measurements that could not be made.")
+    errors_in_row: int = Field(default=0, description="Of those, the last ones without another between them.")
     passed_in_step: int = Field(default=0, description="Measurements that passed since the step's hold began.")
+    windows: int = Field(
+        default=0, description="Windows opened so far; each may use less of the tolerated probability of error."
+    )
+    window_since: str | None = Field(default=None, description="When the present window was opened.")
     last_measured_at: str | None = Field(default=None, description="Time of the last measurement.")
     measurements: list[Measurement] = Field(default_factory=list, description="The last few measurements.")
+
+
+class GateStatus(StatusModel):
+    """What a webhook said that must say yes."""
+
+    name: str = Field(description="Name of the webhook.")
+    gate: str = Field(description="What it is asked for.")
+    answer: Literal["Waiting", "Confirmed", "Refused"] = Field(description="Its last answer.")
+    message: str = Field(default="", description="What it said, or why it could not be asked.")
+    since: str = Field(description="Since when it is asked.")
 
 
 class Pause(StatusModel):
@@ -100,6 +134,7 @@ class RolloutStatus(StatusModel):
     hold_started_at: str | None = Field(default=None, description="When the weight was first verified.")
     stable_replicas: int = Field(default=0, description="Stable's pods when the rollout began: its floor meanwhile.")
     analysis: AnalysisStatus = Field(default=AnalysisStatus(), description="Judgement so far.")
+    gates: list[GateStatus] = Field(default_factory=list, description="Webhooks that were asked in this rollout.")
     failure: "Failure | None" = Field(default=None, description="Why it is being taken back.")
     requested_by: str = Field(default="", description="Who asked for it: a field manager, or a request's `by`.")
     walk: list[int] | None = Field(

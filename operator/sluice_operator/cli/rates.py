@@ -14,7 +14,7 @@ from sluice_operator.api.names import REVISION
 from sluice_operator.cli.connection import Connection, Json
 from sluice_operator.cluster import prometheus_text
 from sluice_operator.cluster.increments import Increments
-from sluice_operator.planning.analysis import quantile
+from sluice_operator.planning.histograms import quantile
 from sluice_operator.planning.workloads import PORT
 
 ERRORS = "sluice_requests_total"

@@ -16,8 +16,10 @@ from sluice_operator.cluster.events import Recorder
 from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT
 from sluice_operator.cluster.observe import Seen
 from sluice_operator.cluster.told import Told
-from sluice_operator.planning.observed import Observed, RouterPod, RouterState, Window
+from sluice_operator.planning import questions
+from sluice_operator.planning.observed import Answer, Observed, RouterPod, RouterState, Window
 from sluice_operator.planning.plan import EventNote, Plan
+from sluice_operator.planning.questions import Question
 from sluice_operator.planning.situation import HELD
 
 
@@ -39,13 +41,23 @@ class Traffic(Protocol):
         """Drop the window."""
 
 
+class Outside(Protocol):
+    """Asks services outside of the cluster; see `cluster.outside`."""
+
+    def answers(self, key: Key, namespace: str, questions: Sequence[Question]) -> Mapping[str, Answer]:
+        """What is answered by now, by question; never waits."""
+
+
 class Cluster:
     """All reads and writes of a pass. Raises the errors of `cluster.errors`, nothing else."""
 
-    def __init__(self, client: Client, cache: Cache, traffic: Traffic, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, client: Client, cache: Cache, traffic: Traffic, outside: Outside, clock: Callable[[], datetime]
+    ) -> None:
         self._client = client
         self._cache = cache
         self._traffic = traffic
+        self._outside = outside
         self._clock = clock
         self._told = Told(client, clock)
         self._applier = Applier(client, cache)
@@ -61,6 +73,7 @@ class Cluster:
         if body is None or body["metadata"].get("deletionTimestamp"):
             # While it goes, its children belong to the garbage collector; bringing them back would fight it.
             self._traffic.forget(Key(namespace, name))
+            self._outside.answers(Key(namespace, name), namespace, ())
             return None
         return ModelDeployment.parse(dict(body))
 
@@ -76,6 +89,7 @@ class Cluster:
             router=await self._router(seen, sorted(workloads)),
             resolvers=observe.resolvers(seen),
             windows=await self._windows(resource, key, seen, sorted(workloads)),
+            answers=self._outside.answers(key, key.namespace, questions.due(resource, self._clock())),
         )
 
     async def dry_run(self, manifests: Sequence[Manifest]) -> None:

@@ -43,6 +43,7 @@ JOB = Kind("batch/v1", "Job", "jobs")
 AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
+SECRET = Kind("v1", "Secret", "secrets")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 CHILDREN = (CONFIG_MAP, SERVICE, CONTROLLER_REVISION, DISRUPTION_BUDGET, DEPLOYMENT, JOB, AUTOSCALER)

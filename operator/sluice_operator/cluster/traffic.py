@@ -67,8 +67,8 @@ class TrafficObserver:
     ) -> Mapping[str, Window] | None:
         """What each revision did since the window of `key` opened; the first call opens it.
 
-        None on that call, and while a router does not answer. A revision of which a pod does not answer has no
-        latency this time: the slow pods would be the ones that are missing.
+        Empty on that call, None while a router does not answer. A revision of which a pod does not answer has the
+        latency None this time: the slow pods would be the ones that are missing.
         """
         now = self._clock()
         pods = [(revision, ip) for revision, ips in model_pod_ips.items() for ip in ips]
@@ -85,8 +85,10 @@ class TrafficObserver:
         _add_runtimes(measured, pods, runtimes)
         if first_look:
             self.open_window(key)
-        if first_look or not complete:
+        if not complete:
             return None
+        if first_look:
+            return {}
         silent = {revision for (revision, _), stats in zip(pods, runtimes, strict=True) if stats is None}
         return {revision: _window(measured, revision, revision not in silent) for revision in model_pod_ips}
 
@@ -139,12 +141,12 @@ def _add_runtimes(
 
 def _window(measured: _Measured, revision: str, with_latency: bool) -> Window:
     answers = measured.answers.sums(revision)
-    latency = measured.latency.sums(revision) if with_latency else {}
+    latency = measured.latency.sums(revision) if with_latency else None
     requests = int(answers.get(router_stats.REQUESTS, 0))
     # To a router, a copy of a gRPC call always ends with a 200; only the runtime knows its status.
     failed = measured.failures.sums(revision).get(router_stats.ERRORS, 0)
     return Window(
         requests=requests,
         errors=max(int(answers.get(router_stats.ERRORS, 0)), min(requests, int(failed))),
-        latency=dict(sorted(latency.items())),
+        latency=None if latency is None else dict(sorted(latency.items())),
     )

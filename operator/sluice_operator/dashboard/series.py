@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
-from sluice_operator.planning.analysis import quantile
+from sluice_operator.planning.histograms import quantile
 from sluice_operator.planning.observed import Window
 
 SAMPLES_KEPT = 720
@@ -50,8 +50,8 @@ def point(weight: int, window: Window | None, seconds: float | None) -> Point:
         weight,
         rate=window.requests / seconds,
         error_rate=window.errors / window.requests,
-        p50=quantile(0.5, window.latency),
-        p99=quantile(0.99, window.latency),
+        p50=quantile(0.5, window.latency or {}),
+        p99=quantile(0.99, window.latency or {}),
     )
 
 

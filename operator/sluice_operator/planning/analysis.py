@@ -1,85 +1,233 @@
-"""The checks that judge a canary.
+"""The checks that judge a canary: one measurement, from what was seen to a verdict.
 
-A verdict is Fail when a limit is exceeded on enough data, Inconclusive when there is too little data, else Pass. A
-metrics fault is never a model fault.
+Fail: the data shows that a limit is exceeded. Pass: it shows that the limit is not exceeded by a difference that
+matters. Neither of the two: Inconclusive, and the window grows. How sure that is, over all looks of a rollout, says
+`evidence`. A fault of the measurement is an Error, never a fault of the model.
+
+Every metric is a share of bad requests: for errorRate those answered with an error, against the limit itself; for a
+percentile those slower than the limit, against 1, 5 or 50 %, because a p99 is above a limit exactly if more than 1 % of
+the requests are slower. Relative to stable the same shares of both are compared, the canary's beyond `maxTimesStable`
+times stable's own percentile.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from sluice_operator.api.spec import Analysis, Check, CheckMetric
-from sluice_operator.planning.observed import Window
+from sluice_operator.api.analysis import Analysis, Check, CheckMetric
+from sluice_operator.api.status import CheckResult, Verdict
+from sluice_operator.planning import evidence
+from sluice_operator.planning.histograms import above as slower
+from sluice_operator.planning.histograms import count, quantile
+from sluice_operator.planning.observed import Answer, Window
+from sluice_operator.planning.questions import check_id
 
-Verdict = Literal["Pass", "Fail", "Inconclusive"]
+SHOWN = math.log(20.0)
+"""Evidence that a canary is not worse by a difference that matters is enough at 95 %: each step asks for it anew."""
+
+_PERCENTILES = {CheckMetric.latency_p50: 0.5, CheckMetric.latency_p95: 0.95, CheckMetric.latency_p99: 0.99}
+_MATTERS = {
+    CheckMetric.error_rate: 0.05,
+    CheckMetric.latency_p50: 0.10,
+    CheckMetric.latency_p95: 0.05,
+    CheckMetric.latency_p99: 0.02,
+}
+"""The least difference of shares that matters. A version passes on its errors only if it is shown to fail on less
+than 5 points more than the limit; on its p99 only if its p97 is within the limit, on p95 and p50 if p90 and p40 are.
+"""
+_WORST_FIRST: tuple[Verdict, ...] = ("Fail", "Error", "Inconclusive", "Pass")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One measurement: its verdict, the canary requests it rests on, and values against limits for a person."""
+    """One measurement: its verdict, the canary requests it rests on, and each check by itself."""
 
     verdict: Verdict
     requests: int
     message: str
+    checks: tuple[CheckResult, ...] = ()
 
 
-def judge(analysis: Analysis, canary: Window | None, stable: Window | None) -> Judgement:
-    """Judge the canary's window against the limits; `stable` is its window over the same time."""
-    if canary is None:
-        return Judgement("Inconclusive", 0, "measurements of the canary cannot be read")
-    if canary.requests < analysis.min_requests:
-        message = f"{canary.requests} canary requests of the {analysis.min_requests} that a verdict needs"
-        return Judgement("Inconclusive", canary.requests, message)
-    results = [_judge_check(check, canary, stable, analysis.min_requests) for check in analysis.checks]
-    return Judgement(_worst(results), canary.requests, "; ".join(message for _, message in results))
+@dataclass(frozen=True)
+class Measured:
+    """All that a measurement rests on. `windows`: by role, None where they cannot be read; `number` counts windows."""
+
+    canary: Window | None
+    stable: Window | None
+    faulty: bool
+    answers: Mapping[str, Answer]
+    number: int
 
 
-def _worst(results: Sequence[tuple[Verdict, str]]) -> Verdict:
-    verdicts = {verdict for verdict, _ in results}
-    for verdict in ("Fail", "Inconclusive"):
-        if verdict in verdicts:
-            return verdict
-    return "Pass"
+@dataclass(frozen=True)
+class _Side:
+    """Bad requests of all requests."""
+
+    bad: float
+    total: float
 
 
-def _judge_check(check: Check, canary: Window, stable: Window | None, enough: int) -> tuple[Verdict, str]:
-    value = measure(check.metric, canary)
-    if value is None:
-        return "Inconclusive", f"{check.metric} of the canary is not measured"
-    limit = check.max if check.max is not None else math.inf
+@dataclass(frozen=True)
+class _Comparison:
+    """One limit of a check: its verdict without regard to minRequests."""
+
+    verdict: Verdict
+    limit: float | None
+    message: str
+
+
+def judge(rules: Analysis, seen: Measured) -> Judgement:
+    """Judge what was seen against the limits."""
+    requests = seen.canary.requests if seen.canary else 0
+    enough = requests >= rules.min_requests
+    checks = tuple(_held_back(_check(rules, check, seen), enough) for check in rules.checks)
+    counted = [check for check in checks if not check.dry_run]
+    verdict = _worst([check.verdict for check in counted]) if counted else ("Pass" if enough else "Inconclusive")
+    said = "; ".join(check.message for check in counted if check.verdict == verdict)
+    if verdict == "Inconclusive" and not enough and seen.canary:
+        said = f"{requests} canary requests of the {rules.min_requests} that a verdict needs"
+    return Judgement(verdict, requests, said, checks)
+
+
+def _held_back(result: CheckResult, enough: bool) -> CheckResult:
+    """No check passes or fails on fewer requests than minRequests."""
+    if enough or result.verdict in ("Inconclusive", "Error"):
+        return result
+    return result.model_copy(update={"verdict": "Inconclusive"})
+
+
+def _worst(verdicts: Iterable[Verdict]) -> Verdict:
+    return min(verdicts, key=_WORST_FIRST.index)
+
+
+def _check(rules: Analysis, check: Check, seen: Measured) -> CheckResult:
+    if check.metric is not None:
+        return _metric(rules, check, check.metric, seen)
+    answer = seen.answers.get(check_id(check.shown_name), Answer(fault=True, message="it was not asked"))
+    verdict, message = _webhook(answer) if check.webhook else _query(check, answer)
+    return CheckResult(
+        name=check.shown_name,
+        verdict=verdict,
+        # JSON has no other numbers.
+        value=_rounded(answer.value) if answer.value is not None and math.isfinite(answer.value) else None,
+        limit=check.max if check.max is not None else check.min,
+        requests=seen.canary.requests if seen.canary else 0,
+        dry_run=check.dry_run,
+        message=f"{check.shown_name} {message}",
+    )
+
+
+def _webhook(answer: Answer) -> tuple[Verdict, str]:
+    if answer.fault:
+        return "Error", answer.message
+    return ("Pass" if answer.yes else "Fail"), answer.message
+
+
+def _query(check: Check, answer: Answer) -> tuple[Verdict, str]:
+    if answer.fault:
+        return "Error", answer.message
+    if answer.value is None or math.isnan(answer.value):
+        return "Inconclusive", "has no value"
+    if check.max is not None and answer.value > check.max:
+        return "Fail", f"{answer.value:.4g} > {check.max:.4g}"
+    if check.min is not None and answer.value < check.min:
+        return "Fail", f"{answer.value:.4g} < {check.min:.4g}"
+    return "Pass", f"{answer.value:.4g} keeps its limits"
+
+
+def _metric(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) -> CheckResult:
+    value = None if seen.canary is None else measure(metric, seen.canary)
+    comparisons = _comparisons(rules, check, metric, seen)
+    verdict = _worst([comparison.verdict for comparison in comparisons])
+    limits = [comparison.limit for comparison in comparisons if comparison.limit is not None]
+    said = " and ".join(comparison.message for comparison in comparisons if comparison.verdict == verdict)
+    return CheckResult(
+        name=check.shown_name,
+        verdict=verdict,
+        value=None if value is None else _rounded(value),
+        limit=_rounded(min(limits)) if limits else None,
+        requests=_total(metric, seen.canary),
+        dry_run=check.dry_run,
+        message=f"{check.shown_name} {said}" if value is None else f"{check.shown_name} {value:.4g} {said}",
+    )
+
+
+def _total(metric: CheckMetric, window: Window | None) -> int:
+    if window is None:
+        return 0
+    return window.requests if metric is CheckMetric.error_rate else int(count(window.latency or {}))
+
+
+def _comparisons(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) -> Sequence[_Comparison]:
+    if seen.faulty or (seen.canary and metric is not CheckMetric.error_rate and seen.canary.latency is None):
+        return [_Comparison("Error", check.max, "cannot be read")]
+    if seen.canary is None or measure(metric, seen.canary) is None:
+        return [_Comparison("Inconclusive", check.max, "has no requests")]
+    need = evidence.needed(1.0 - rules.confidence, comparisons(rules), seen.number)
+    found = [] if check.max is None else [_absolute(metric, check.max, seen.canary, need)]
     if check.max_times_stable is not None:
-        base = measure(check.metric, stable) if stable and stable.requests >= enough else None
-        if base is None and value <= limit:
-            return "Inconclusive", f"{check.metric} {value:.4g}, too few stable requests to compare with"
-        limit = min(limit, check.max_times_stable * base) if base is not None else limit
-    verdict: Verdict = "Fail" if value > limit else "Pass"
-    return verdict, f"{check.metric} {value:.4g} {'>' if verdict == 'Fail' else '<='} {limit:.4g}"
+        found.append(_relative(rules, metric, check.max_times_stable, seen, need))
+    return found
+
+
+def comparisons(rules: Analysis) -> int:
+    """How many limits are tested, among which the tolerated error is divided; a dry run decides nothing."""
+    counted = [check for check in rules.checks if check.metric and not check.dry_run]
+    return sum((check.max is not None) + (check.max_times_stable is not None) for check in counted)
+
+
+def _absolute(metric: CheckMetric, limit: float, canary: Window, need: float) -> _Comparison:
+    side = _bad(metric, canary, limit)
+    share = limit if metric is CheckMetric.error_rate else 1.0 - _PERCENTILES[metric]
+    against = evidence.above(side.bad, side.total, share, _MATTERS[metric])
+    return _verdict(against >= need, _is_shown_good(side, share, _MATTERS[metric]), f"{limit:.4g}", limit)
+
+
+def _relative(rules: Analysis, metric: CheckMetric, times: float, seen: Measured, need: float) -> _Comparison:
+    canary, stable = seen.canary or Window(), seen.stable
+    if stable and metric is not CheckMetric.error_rate and stable.latency is None:
+        return _Comparison("Error", None, "cannot be compared: stable's cannot be read")
+    base = measure(metric, stable) if stable and stable.requests >= rules.min_requests else None
+    if base is None or stable is None:
+        return _Comparison("Inconclusive", None, "has too few stable requests to compare with")
+    limit = times * base
+    if metric is CheckMetric.error_rate:
+        mine, other, ratio, share = _bad(metric, canary, 0.0), _bad(metric, stable, 0.0), times, limit
+    else:
+        mine, other = _bad(metric, canary, limit), _bad(metric, stable, base)
+        ratio, share = 1.0, 1.0 - _PERCENTILES[metric]
+    against = evidence.worse(mine.bad, mine.total, other.bad, other.total, ratio)
+    return _verdict(
+        against >= need, _is_shown_good(mine, share, _MATTERS[metric]), f"{times:g} x stable's {base:.4g}", limit
+    )
+
+
+def _verdict(bad: bool, good: bool, shown: str, limit: float) -> _Comparison:
+    if bad:
+        return _Comparison("Fail", limit, f"> {shown}")
+    if good:
+        return _Comparison("Pass", limit, f"not shown above {shown}")
+    return _Comparison("Inconclusive", limit, f"against {shown}: too few requests to tell")
+
+
+def _bad(metric: CheckMetric, window: Window, limit: float) -> _Side:
+    if metric is CheckMetric.error_rate:
+        return _Side(window.errors, window.requests)
+    latency = window.latency or {}
+    return _Side(slower(limit, latency), count(latency))
+
+
+def _is_shown_good(side: _Side, share: float, matters: float) -> bool:
+    """Whether fewer are bad than the limit and a difference that matters allow."""
+    return evidence.below(side.bad, side.total, share + matters, share) >= SHOWN
 
 
 def measure(metric: CheckMetric, window: Window) -> float | None:
-    """The metric's value over a window: a fraction for errorRate, seconds for latencyP99; None without data."""
+    """The metric's value over a window: a fraction for errorRate, seconds for a latency; None without data."""
     if metric is CheckMetric.error_rate:
         return window.errors / window.requests if window.requests else None
-    return quantile(0.99, window.latency)
+    return quantile(_PERCENTILES[metric], window.latency or {})
 
 
-def quantile(q: float, cumulative: Mapping[float, float]) -> float | None:
-    """Quantile of a cumulative histogram (upper bound -> count), interpolated within its bucket.
-
-    The rule of Prometheus' ``histogram_quantile``: linear within a bucket; in the last, open bucket the highest finite
-    bound. None where nothing was counted.
-    """
-    bounds = sorted(cumulative)
-    if not bounds or cumulative[bounds[-1]] <= 0:
-        return None
-    rank = q * cumulative[bounds[-1]]
-    low, below = 0.0, 0.0
-    for bound in bounds:
-        count = cumulative[bound]
-        if count >= rank:
-            if math.isinf(bound):
-                return low
-            return low + (bound - low) * (rank - below) / (count - below) if count > below else bound
-        low, below = bound, count
-    return low
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")

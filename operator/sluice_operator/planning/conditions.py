@@ -248,7 +248,8 @@ def _progress_message(view: View) -> str:
         return view.problem.message
     step = f", step {view.status.step}" if view.status.step else ""
     waits = f", {_PAUSES[rollout.pause.cause]}" if rollout.pause else ""
-    return f"{canary.revision} at {rollout.verified_weight} %{step}{waits}"
+    asked = [f", {gate.gate} of {gate.name}: {gate.message}" for gate in rollout.gates if gate.answer != "Confirmed"]
+    return f"{canary.revision} at {rollout.verified_weight} %{step}{waits}{''.join(asked)}"
 
 
 def _uri(view: View) -> str:

@@ -1,11 +1,13 @@
 """What a person would want to be told, once: the difference between two statuses."""
 
 from collections.abc import Iterable
+from typing import Literal
 
-from sluice_operator.api.status import Condition, ModelDeploymentStatus, Phase
+from sluice_operator.api.status import Condition, ModelDeploymentStatus, Phase, RolloutStatus
 from sluice_operator.planning.plan import EventNote
 
 _BAD = {"Stalled": "True", "ModelLoaded": "False", "RouterReady": "False", "ScalingActive": "False"}
+_VERDICTS = {"Pass": "Passed", "Fail": "Failed", "Inconclusive": "Inconclusive", "Error": "NotMade"}
 _QUIET_REASONS = ("Loading", "NotReady", "ConfigPending", "FixedReplicas")
 
 
@@ -15,6 +17,8 @@ def notes(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> tuple[
         *_requests(before, after),
         *_resolved(before, after),
         *_rollout(before, after),
+        *_measured(before.rollout, after.rollout),
+        *_gates(before.rollout, after.rollout),
         *_ends(before, after),
         *_troubles(before, after),
     )
@@ -50,6 +54,30 @@ def _rollout(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Ite
         yield EventNote("Normal", "Mirroring", f"{canary.revision} gets copies of requests and answers nobody")
     if now.verified_weight != was.verified_weight and now.verified_weight:
         yield EventNote("Normal", "WeightShifted", f"{now.verified_weight} % of the requests go to {canary.revision}")
+
+
+def _measured(was: RolloutStatus | None, now: RolloutStatus | None) -> Iterable[EventNote]:
+    """Each failed measurement, and each that came to another verdict than the one before it in its step."""
+    if was is None or now is None or now.analysis.last_measured_at == was.analysis.last_measured_at:
+        return
+    last = now.analysis.measurements[-1]
+    in_step = [one.verdict for one in was.analysis.measurements if one.time >= (was.hold_started_at or "")]
+    if last.verdict != "Fail" and in_step[-1:] == [last.verdict]:
+        return
+    kind: Literal["Normal", "Warning"] = "Warning" if last.verdict in ("Fail", "Error") else "Normal"
+    said = f"{last.message} ({last.requests} canary requests)"
+    yield EventNote(kind, f"Measurement{_VERDICTS[last.verdict]}", said)
+
+
+def _gates(was: RolloutStatus | None, now: RolloutStatus | None) -> Iterable[EventNote]:
+    known = {gate.name: gate for gate in was.gates} if was else {}
+    for gate in now.gates if now else ():
+        before = known.get(gate.name)
+        if before is None:
+            yield EventNote("Normal", "GateWaiting", f"{gate.gate}: {gate.name} is asked")
+        elif (before.answer, before.message) != (gate.answer, gate.message):
+            kind: Literal["Normal", "Warning"] = "Normal" if gate.answer == "Confirmed" else "Warning"
+            yield EventNote(kind, f"Gate{gate.answer}", f"{gate.gate}: {gate.name} says {gate.message}")
 
 
 def _ends(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:

@@ -90,12 +90,26 @@ class Resolver:
 @dataclass(frozen=True)
 class Window:
     """What a revision did since the analysis window opened. `errors`: requests answered with 5xx, from the routers.
-    `latency`: cumulative histogram, upper bound in seconds (inf last) -> count, from the runtime.
+    `latency`: cumulative histogram, upper bound in seconds (inf last) -> count, from the runtime; None where a pod did
+    not answer.
     """
 
     requests: int = 0
     errors: int = 0
-    latency: Mapping[float, float] = field(default_factory=dict)
+    latency: Mapping[float, float] | None = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a question outside of the cluster was answered with. `fault`: there is no answer, and `message` says why.
+
+    `value` is a query's, None where it has none; `yes` a webhook's.
+    """
+
+    fault: bool = False
+    yes: bool = False
+    value: float | None = None
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +121,8 @@ class Observed:
     router: RouterState = field(default_factory=RouterState)
     resolvers: Mapping[str, Resolver] = field(default_factory=dict)
     windows: Mapping[str, Window] | None = None
-    """By revision; None while measurements cannot be had (a metrics fault, or the first look)."""
+    """By revision, none of them on the first look; None while measurements cannot be had (a metrics fault)."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """To the questions that are due, by their id; those still to come are missing."""
     refused: Problem | None = None
     """What the API server said no to when the last plan was carried out."""

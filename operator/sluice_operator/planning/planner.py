@@ -239,12 +239,8 @@ def wanted_scales(s: Situation) -> dict[str, int]:
 
 
 def _opens_window(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> bool:
-    """A window opens when a hold begins and after each measurement that came to a verdict."""
     was, now = before.rollout, after.rollout
-    if now is None or now.hold_started_at is None:
-        return False
-    verdicts = (now.analysis.passed, now.analysis.failed)
-    return was is None or was.hold_started_at is None or verdicts != (was.analysis.passed, was.analysis.failed)
+    return now is not None and now.analysis.windows > (was.analysis.windows if was else 0)
 
 
 def _newly_started(before: Situation, after: Situation) -> tuple[Manifest, ...]:

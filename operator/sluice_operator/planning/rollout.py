@@ -8,35 +8,28 @@ measurement. Down: weight, verification, drain, removal.
 from dataclasses import replace
 from typing import Any, Literal
 
-from sluice_operator.api.spec import OnInconclusive
+from sluice_operator.api.analysis import Gate
 from sluice_operator.api.status import (
-    AnalysisStatus,
     Blocked,
     Draining,
     Failure,
     HistoryEntry,
-    Measurement,
     ModelDeploymentStatus,
     Phase,
     RevisionStatus,
     RolloutStatus,
 )
-from sluice_operator.planning import analysis, pausing, walk
+from sluice_operator.planning import gates, judging, pausing, walk
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.observed import RevisionRecord
 from sluice_operator.planning.situation import (
-    HELD,
     Situation,
     can_carry,
     copies,
     hold_seconds,
     next_weight,
-    out_of_patience,
-    seconds_to_measurement,
 )
 from sluice_operator.planning.stopping import SUPERSEDED, reason_to_stop
-
-MEASUREMENTS_KEPT = 5
 
 
 def step(s: Situation) -> ModelDeploymentStatus:
@@ -46,13 +39,15 @@ def step(s: Situation) -> ModelDeploymentStatus:
     if s.rollout.phase is Phase.rolling_back:
         return _finish_rollback(s)
     failure = reason_to_stop(s)
+    if failure and (waiting := gates.hold_rollback(s, failure)):
+        return waiting if s.rollout.phase is Phase.starting else _lost_canary(s) or waiting
     if failure:
         return roll_back(s, failure)
     if changed := walk.follow(s) or pausing.mark(s):
         return changed
     if s.rollout.phase is Phase.starting:
         return _leave_starting(s)
-    return _lost_canary(s) or _settle_weight(s) or _judge(s) or _advance(s)
+    return _lost_canary(s) or _settle_weight(s) or judging.judge(s) or _advance(s)
 
 
 def _start(s: Situation) -> ModelDeploymentStatus:
@@ -142,11 +137,13 @@ def _leave_starting(s: Situation) -> ModelDeploymentStatus:
     if held or not ready:
         # Only what waits for pods is under the readyDeadline, not what waits for a person.
         return s.progress(waiting_since=None if ready else s.rollout.waiting_since or stamp(s.now))
-    promoting = s.status.stable is None or s.rollout.skip_steps or s.rollout.step >= len(s.resource.spec.rollout.steps)
-    phase = Phase.promoting if promoting else Phase.stepping
     if copies(s.resource):
-        return s.progress(phase=Phase.mirroring, **_shift(s, weight))
-    return s.progress(phase=phase, mirrored=True, **_shift(s, weight))
+        waiting = gates.hold(s, Gate.confirm_rollout)
+        return waiting or s.progress(phase=Phase.mirroring, **_shift(s, weight))
+    promoting = s.status.stable is None or s.rollout.skip_steps or s.rollout.step >= len(s.resource.spec.rollout.steps)
+    waiting = gates.hold(s, Gate.confirm_rollout) or (gates.hold(s, Gate.confirm_promotion) if promoting else None)
+    phase = Phase.promoting if promoting else Phase.stepping
+    return waiting or s.progress(phase=phase, mirrored=True, **_shift(s, weight))
 
 
 def _lost_canary(s: Situation) -> ModelDeploymentStatus | None:
@@ -173,38 +170,13 @@ def _shift(s: Situation, weight: int) -> dict[str, Any]:
     return {"weight": weight, "weight_set_at": stamp(s.now), "hold_started_at": None, "waiting_since": None}
 
 
-def _judge(s: Situation) -> ModelDeploymentStatus | None:
-    """Take a measurement where one is due. None where none is."""
-    rules = s.resource.spec.rollout.analysis
-    if rules is None or s.rollout.phase not in HELD or seconds_to_measurement(s.resource, s.now) > 0:
-        return None
-    windows = s.observed.windows or {}
-    stable = windows.get(s.status.stable.revision) if s.status.stable else None
-    judgement = analysis.judge(rules, windows.get(s.canary.revision), stable)
-    return s.progress(analysis=_count(s.rollout.analysis, judgement, stamp(s.now)))
-
-
-def _count(counts: AnalysisStatus, judgement: analysis.Judgement, at: str) -> AnalysisStatus:
-    measurement = Measurement(
-        time=at, verdict=judgement.verdict, requests=judgement.requests, message=judgement.message
-    )
-    return AnalysisStatus(
-        passed=counts.passed + (judgement.verdict == "Pass"),
-        failed=counts.failed + (judgement.verdict == "Fail"),
-        inconclusive=counts.inconclusive + (judgement.verdict == "Inconclusive"),
-        passed_in_step=counts.passed_in_step + (judgement.verdict == "Pass"),
-        last_measured_at=at,
-        measurements=[*counts.measurements, measurement][-MEASUREMENTS_KEPT:],
-    )
-
-
 def _advance(s: Situation) -> ModelDeploymentStatus:
     if pausing.frozen(s):
         return s.status
     if s.rollout.phase is Phase.promoting:
         return _promote(s)
     held = seconds_since(s.rollout.hold_started_at or stamp(s.now), s.now) >= hold_seconds(s.resource)
-    if not held or not _acquitted(s):
+    if not held or not judging.acquitted(s):
         return s.status
     # The copies have been judged: the first step begins, and its hold is still to come.
     mirrored = s.rollout.phase is Phase.mirroring
@@ -213,21 +185,17 @@ def _advance(s: Situation) -> ModelDeploymentStatus:
     following = s.rollout.step + (0 if mirrored else 1)
     # Copies that passed are a verdict, also on a step that shows the version to nobody else.
     unseen = mirrored and s.resource.spec.rollout.weight_at(following) == 0
+    last = following >= len(s.resource.spec.rollout.steps)
+    if last and (waiting := gates.hold(s, Gate.confirm_promotion)):
+        return waiting
     return s.progress(
         step=following,
-        phase=Phase.promoting if following >= len(s.resource.spec.rollout.steps) else Phase.stepping,
+        phase=Phase.promoting if last else Phase.stepping,
         mirrored=True,
         hold_started_at=None if mirrored else s.rollout.hold_started_at,
         waiting_since=stamp(s.now),
         analysis=s.rollout.analysis.model_copy(update={} if unseen else {"passed_in_step": 0}),
     )
-
-
-def _acquitted(s: Situation) -> bool:
-    rules = s.resource.spec.rollout.analysis
-    if rules is None or s.rollout.analysis.passed_in_step:
-        return True
-    return rules.on_inconclusive is OnInconclusive.proceed and out_of_patience(s)
 
 
 def _promote(s: Situation) -> ModelDeploymentStatus:

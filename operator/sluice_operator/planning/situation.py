@@ -7,7 +7,7 @@ from typing import Any
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.spec import Strategy
-from sluice_operator.api.status import ModelDeploymentStatus, Phase, RevisionStatus, RolloutStatus
+from sluice_operator.api.status import Failure, ModelDeploymentStatus, Phase, RevisionStatus, RolloutStatus
 from sluice_operator.planning import capacity
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.identity import Target
@@ -96,12 +96,30 @@ def hold_seconds(resource: ModelDeployment) -> float:
     return seconds(steps[rollout.step].hold)
 
 
-def seconds_to_measurement(resource: ModelDeployment, now: datetime) -> float:
-    """Seconds until the next measurement is due."""
+def window_is_open(resource: ModelDeployment) -> bool:
+    """Whether a window was opened in the present hold."""
+    rollout = resource.status.rollout
+    if rollout is None or rollout.hold_started_at is None:
+        return False
+    return (rollout.analysis.window_since or "") >= rollout.hold_started_at
+
+
+def seconds_to_window(resource: ModelDeployment, now: datetime) -> float:
+    """Seconds until the hold's first window opens."""
     rollout, rules = resource.status.rollout, resource.spec.rollout.analysis
     if rollout is None or rules is None or rollout.hold_started_at is None:
         return 0.0
-    since = max(rollout.hold_started_at, rollout.analysis.last_measured_at or "")
+    return seconds(rules.initial_delay) - seconds_since(rollout.hold_started_at, now)
+
+
+def seconds_to_measurement(resource: ModelDeployment, now: datetime) -> float:
+    """Seconds until the next measurement is due."""
+    rollout, rules = resource.status.rollout, resource.spec.rollout.analysis
+    if rollout is None or rules is None:
+        return 0.0
+    if not window_is_open(resource):
+        return seconds_to_window(resource, now) + seconds(rules.interval)
+    since = max(rollout.analysis.window_since or "", rollout.analysis.last_measured_at or "")
     return seconds(rules.interval) - seconds_since(since, now)
 
 
@@ -110,12 +128,24 @@ def seconds_to_resolve(resource: ModelDeployment, resolver: Resolver, now: datet
     return seconds(resource.spec.rollout.ready_deadline) - seconds_since(resolver.since or stamp(now), now)
 
 
-def out_of_patience(s: Situation) -> bool:
-    """Whether the step has waited beyond its hold and the inconclusiveDeadline without one passing measurement."""
-    rules, held_since = s.resource.spec.rollout.analysis, s.rollout.hold_started_at
-    if rules is None or held_since is None or s.rollout.analysis.passed_in_step:
-        return False
-    return seconds_since(held_since, s.now) >= hold_seconds(s.resource) + seconds(rules.inconclusive_deadline)
+def undecided(s: Situation) -> Failure | None:
+    """Why a verdict is waited for no longer. None while it is, and once the step has passed."""
+    rules, counts, held_since = s.resource.spec.rollout.analysis, s.rollout.analysis, s.rollout.hold_started_at
+    if rules is None:
+        return None
+    if rules.error_limit is not None and counts.errors_in_row > rules.error_limit:
+        last = counts.measurements[-1].message if counts.measurements else ""
+        message = f"{counts.errors_in_row} measurements in a row could not be made, the last: {last}"
+        return Failure(reason="AnalysisError", message=message)
+    if rules.inconclusive_limit is not None and counts.inconclusive > rules.inconclusive_limit:
+        message = f"{counts.inconclusive} measurements were inconclusive, {rules.inconclusive_limit} may be"
+        return Failure(reason="AnalysisInconclusive", message=message)
+    if held_since is None or counts.passed_in_step:
+        return None
+    if seconds_since(held_since, s.now) < hold_seconds(s.resource) + seconds(rules.inconclusive_deadline):
+        return None
+    message = f"no verdict within inconclusiveDeadline {rules.inconclusive_deadline}"
+    return Failure(reason="AnalysisInconclusive", message=message)
 
 
 def can_carry(s: Situation, weight: int) -> bool:

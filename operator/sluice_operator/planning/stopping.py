@@ -1,10 +1,10 @@
 """Why a rollout must be taken back: a checklist, the first reason that holds counts."""
 
+from sluice_operator.api.analysis import OnInconclusive
 from sluice_operator.api.scalars import seconds
-from sluice_operator.api.spec import OnInconclusive
 from sluice_operator.api.status import Failure
 from sluice_operator.planning.clock import seconds_since
-from sluice_operator.planning.situation import Situation, out_of_patience
+from sluice_operator.planning.situation import Situation, undecided
 
 SUPERSEDED = "Superseded"
 
@@ -47,7 +47,4 @@ def _judged_bad(s: Situation) -> Failure | None:
     if counts.failed > rules.failure_limit:
         last = counts.measurements[-1].message if counts.measurements else ""
         return Failure(reason="AnalysisFailed", message=f"{counts.failed} measurements failed, the last: {last}")
-    if rules.on_inconclusive is OnInconclusive.rollback and out_of_patience(s):
-        message = f"no verdict within inconclusiveDeadline {rules.inconclusive_deadline}"
-        return Failure(reason="AnalysisInconclusive", message=message)
-    return None
+    return undecided(s) if rules.on_inconclusive is OnInconclusive.rollback else None

@@ -12,10 +12,13 @@ from sluice_operator.planning.situation import (
     next_weight,
     seconds_to_measurement,
     seconds_to_resolve,
+    seconds_to_window,
+    window_is_open,
 )
 
 ROUTER_POLL = 0.3
 """Routers do not call back: while something they should show is not seen yet, they are asked this often, in seconds."""
+GATE_POLL = 1.0
 SLOW_POLL = 5.0
 
 
@@ -29,22 +32,33 @@ def _rollout_times(s: Situation) -> Iterable[float]:
     rollout = s.status.rollout
     if rollout is None:
         return
+    gates = any(gate.answer != "Confirmed" for gate in rollout.gates)
     holds = rollout.phase in HELD and rollout.weight == next_weight(s.resource)
     if holds and rollout.hold_started_at is not None:
         held = seconds_since(rollout.hold_started_at, s.now)
         left = hold_seconds(s.resource) - held
         yield from (left,) if left > 0 else ()
+        if gates:
+            yield GATE_POLL
         if s.resource.spec.rollout.analysis:
-            yield seconds_to_measurement(s.resource, s.now)
-        elif rollout.pause is None:
+            yield from _measuring_times(s)
+        elif rollout.pause is None and not gates:
             yield left
         return
     # Pods report themselves; their members in the routers and applied weights have to be asked for.
     pods_wait = rollout.phase is Phase.starting and (s.canary_pods.available == 0 or rollout.pause is not None)
-    yield SLOW_POLL if pods_wait else ROUTER_POLL
+    yield SLOW_POLL if pods_wait else GATE_POLL if gates else ROUTER_POLL
     # The first version may take longer than the deadline: what has passed is no time to wake at.
     if rollout.waiting_since is not None and (left := _seconds_to_be_ready(s, rollout.waiting_since)) > 0:
         yield left
+
+
+def _measuring_times(s: Situation) -> Iterable[float]:
+    """The next window, the next measurement; one that is due and not made awaits an answer from outside."""
+    if not window_is_open(s.resource):
+        yield seconds_to_window(s.resource, s.now)
+    left = seconds_to_measurement(s.resource, s.now)
+    yield left if left > 0 else ROUTER_POLL
 
 
 def _seconds_to_be_ready(s: Situation, waiting_since: str) -> float:

@@ -40,6 +40,14 @@ class NoTraffic:
         """Nothing measured."""
 
 
+class NobodyOutside:
+    """No rollout gets so far that somebody is asked."""
+
+    def answers(self, key: Any, namespace: str, questions: Sequence[Any]) -> Mapping[str, Any]:
+        assert not questions
+        return {}
+
+
 @dataclass
 class Workbench:
     """One namespace, seen through the operator's parts. `later` moves the operator's clock, in seconds."""
@@ -51,7 +59,7 @@ class Workbench:
     cluster: Cluster = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cluster = Cluster(self.client, self.cache, NoTraffic(), self.now)
+        self.cluster = Cluster(self.client, self.cache, NoTraffic(), NobodyOutside(), self.now)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.later)

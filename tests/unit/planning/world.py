@@ -10,6 +10,7 @@ from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.spec import ModelDeploymentSpec, Runtime
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.planning.observed import (
+    Answer,
     Observed,
     Problem,
     Resolver,
@@ -50,6 +51,7 @@ class World:
     problems: dict[str, Problem] = field(default_factory=dict)
     resolvers: dict[str, Resolver] = field(default_factory=dict)
     windows: dict[str, Window] | None = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
     router_version: str = ""
     router_knows: set[str] = field(default_factory=set)
@@ -77,6 +79,7 @@ class World:
             router=RouterState(wanted=2, pods=pods, weights=self.weights),
             resolvers=self.resolvers,
             windows=self.windows,
+            answers=self.answers,
         )
 
     def _workload(self, revision: str) -> Workload:

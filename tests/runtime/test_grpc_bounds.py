@@ -180,7 +180,7 @@ def call_until_nobody_listens(running: Running, started: threading.Barrier) -> t
             client.infer(X, raw=RAW)
         except grpc.RpcError as error:
             client.channel.close()
-            return answered, str(error.details())  # type: ignore[attr-defined]
+            return answered, str(error.details())
     raise AssertionError("it counts for ever")
 
 

@@ -98,6 +98,8 @@ class Router:
     def __post_init__(self) -> None:
         self.layout = Layout(
             endpoint_port=free_port(),
+            tls_port=free_port(),
+            tls_dir=str(self.folder.parent / f"{self.folder.name}-tls"),
             admin_port=free_port(),
             read_only_port=free_port(),
             config_dir=str(self.folder),

@@ -42,6 +42,12 @@ def preview(name: str) -> str:
     return f"{name}-preview"
 
 
+def url(owner: ModelDeployment, service: str) -> str:
+    """Where a Service of the router is called, within the cluster."""
+    scheme = "https" if owner.spec.endpoint.tls else "http"
+    return f"{scheme}://{service}.{owner.namespace}.svc"
+
+
 def resolver(name: str, spec_hash: str) -> str:
     """The Job that resolves a URI to a digest."""
     return f"{name}-resolve-{spec_hash}"

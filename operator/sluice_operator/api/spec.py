@@ -356,6 +356,46 @@ class Router(ApiModel):
     )
 
 
+class EndpointTLS(ApiModel):
+    """The certificate of the endpoint."""
+
+    secret_ref: SecretRef = Field(
+        description="Secret of type kubernetes.io/tls (keys `tls.crt`, the whole chain, and `tls.key`). The routers "
+        "take a new one without a restart, once the kubelet has brought it to them (about a minute), and do not take "
+        "one that is broken. Only the routers see it."
+    )
+
+
+class PlainHTTP(StrEnum):
+    """Whether the endpoint answers without TLS."""
+
+    enabled = "Enabled"
+    disabled = "Disabled"
+
+
+class Endpoint(ApiModel):
+    """How applications reach the model."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.http) || self.http != 'Disabled' || has(self.tls)",
+                "http: Disabled needs tls: nobody could ask",
+            ),
+        )
+    )
+
+    tls: EndpointTLS | None = Field(
+        default=None,
+        description="HTTPS on port 443, for REST (HTTP/1.1, HTTP/2) and gRPC (HTTP/2). none: no TLS.",
+    )
+    http: PlainHTTP = Field(
+        default=PlainHTTP.enabled,
+        description="Enabled: port 80 answers without TLS, beside port 443 where `tls` is set. Disabled: only port 443 "
+        "is there.",
+    )
+
+
 class ModelDeploymentSpec(ApiModel):
     """Desired state of a ModelDeployment."""
 
@@ -394,6 +434,11 @@ class ModelDeploymentSpec(ApiModel):
     router: Router = Field(
         default=Router(),
         description="The Envoy in front of the model pods, which splits requests between the versions exactly.",
+    )
+    endpoint: Endpoint = Field(
+        default=Endpoint(),
+        description="How applications reach the model: the Service of the resource's name, with or without TLS. "
+        "Setting or taking away `tls` replaces the router's pods one by one; model pods stay as they are.",
     )
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         default=10, description="How many former revisions are remembered for rollback."

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sluice_operator.planning.observed import Certificate
+
 _VERSIONS = (
     "cluster_manager.cds.version_text",
     "listener_manager.lds.version_text",
@@ -17,6 +19,8 @@ _GRPC_STAT = re.compile(
 )
 """Of gRPC's statuses those that REST answers with 5xx: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
 To HTTP each of them is a 200; what Envoy answers itself has one of them too."""
+_EXPIRY = re.compile(r"listener\..*\.ssl\.certificate\.endpoint\.expiration_unix_time_seconds")
+_REFUSED = "sds.endpoint.key_rotation_failed"
 MEMBERS = "membership_healthy"
 REQUESTS = "upstream_rq_completed"
 ERRORS = "upstream_rq_5xx"
@@ -28,12 +32,13 @@ charged like an answer. `upstream_rq_total` would count attempts. A caller that 
 @dataclass(frozen=True)
 class RouterStats:
     """`version` is None unless clusters, listener and routes all come from the same configuration. `uptime` is in
-    seconds. `clusters` holds numbers by revision and stat.
+    seconds. `clusters` holds numbers by revision and stat. `certificate`: what TLS is served with, None without.
     """
 
     version: str | None
     uptime: float
     clusters: Mapping[str, Mapping[str, float]]
+    certificate: Certificate | None = None
 
     def healthy(self, revisions: Iterable[str]) -> dict[str, int]:
         """Members in use, of the revisions that this router knows."""
@@ -53,7 +58,12 @@ def parse(text: str) -> RouterStats:
     lines = dict(line.split(": ", 1) for line in text.splitlines() if line)
     if "server.uptime" not in lines:
         raise ValueError("these are not the stats of a router: server.uptime is missing")
-    return RouterStats(_version(lines), float(lines["server.uptime"]), _clusters(lines))
+    return RouterStats(_version(lines), float(lines["server.uptime"]), _clusters(lines), _certificate(lines))
+
+
+def _certificate(lines: Mapping[str, str]) -> Certificate | None:
+    expiry = next((float(value) for name, value in lines.items() if _EXPIRY.fullmatch(name)), None)
+    return None if expiry is None else Certificate(expiry, int(lines.get(_REFUSED, "0")))
 
 
 def _version(lines: Mapping[str, str]) -> str | None:

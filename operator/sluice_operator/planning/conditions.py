@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sluice_operator.api.resource import Reported
+from sluice_operator.api.spec import PlainHTTP
 from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus, RolloutStatus
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Workload
 from sluice_operator.planning.situation import Situation
+from sluice_operator.planning.tls import certificates, judge
 
 _PAUSES = {
     "Step": "waits for `sluice promote`",
@@ -102,6 +104,8 @@ def _verdicts(view: View) -> Iterable[Verdict]:
     yield router_ready(view)
     yield scaling_active(view)
     yield rollout_healthy(view)
+    if view.situation.resource.spec.endpoint.tls:
+        yield tls_ready(view.situation)
 
 
 def ready(view: View) -> Verdict:
@@ -113,6 +117,9 @@ def ready(view: View) -> Verdict:
         return Verdict("Ready", "False", "NoPodAvailable", f"no pod of {view.status.stable.revision} is available")
     if view.routers_ready == 0:
         return Verdict("Ready", "False", "RouterNotReady", "no router pod is ready")
+    known = certificates(view.situation)
+    if view.situation.resource.spec.endpoint.http is PlainHTTP.disabled and known and not any(known):
+        return Verdict("Ready", "False", "CertificateMissing", tls_ready(view.situation).message)
     return Verdict("Ready", "True", "Serving", f"{view.status.stable.revision} answers at {view.status.url}")
 
 
@@ -213,6 +220,12 @@ def rollout_healthy(view: View) -> Verdict:
     if blocked:
         return Verdict("RolloutHealthy", "False", blocked.reason, blocked.message)
     return Verdict("RolloutHealthy", "True", "Healthy")
+
+
+def tls_ready(s: Situation) -> Verdict:
+    """Every router serves TLS with a certificate that is valid for some time."""
+    good, reason, message = judge(s)
+    return Verdict("TLSReady", "True" if good else "False", reason, message)
 
 
 def printed_reason(view: View) -> str:

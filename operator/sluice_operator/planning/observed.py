@@ -53,6 +53,14 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What a router serves TLS with: when it expires (Unix time), and how many others it did not take."""
+
+    expires_at: float
+    refused: int = 0
+
+
+@dataclass(frozen=True)
 class RouterPod:
     """One router pod. `config_version` is the version its Envoy says it applies (None: did not answer);
     `healthy` counts the members its Envoy holds healthy, by revision.
@@ -62,6 +70,7 @@ class RouterPod:
     ready: bool
     config_version: str | None = None
     healthy: Mapping[str, int] = field(default_factory=dict)
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def report(before: Situation, after: Situation) -> ModelDeploymentStatus:
     shown = status.model_copy(
         update={
             "observed_generation": after.resource.generation,
-            "url": f"http://{names.endpoint(after.resource.name)}.{after.resource.namespace}.svc",
+            "url": names.url(after.resource, names.endpoint(after.resource.name)),
             "preview_url": preview_url(after.resource),
             "selector": ",".join(f"{k}={v}" for k, v in names.labels(after.resource.name, "model").items()),
             "replicas": sum(workload.wanted for workload in pods),

@@ -2,13 +2,14 @@
 
 from sluice_operator.api import names
 from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.spec import PlainHTTP
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
-from sluice_operator.routing.base import Copied, Matched, Previewed, Traffic
+from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Traffic
 
 
 def wanted_traffic(resource: ModelDeployment) -> Traffic:
     """The traffic that status asks for."""
-    weights = _weights(resource.status)
+    weights, endpoint = _weights(resource.status), resource.spec.endpoint
     return Traffic(
         namespace=resource.namespace,
         name=resource.name,
@@ -19,6 +20,7 @@ def wanted_traffic(resource: ModelDeployment) -> Traffic:
         preview=_preview(resource),
         # Where there is no choice nobody needs to be known.
         sticky=resource.spec.router.sticky if len(weights) > 1 else None,
+        doors=Doors(http=endpoint.http is PlainHTTP.enabled, https=endpoint.tls is not None),
     )
 
 
@@ -40,8 +42,7 @@ def _weights(status: ModelDeploymentStatus) -> dict[str, int]:
 def preview_url(resource: ModelDeployment) -> str:
     """Where the new version is previewed; empty where it is not."""
     preview = _preview(resource)
-    name = names.preview(resource.name)
-    return f"http://{name}.{resource.namespace}.svc" if preview and preview.revision else ""
+    return names.url(resource, names.preview(resource.name)) if preview and preview.revision else ""
 
 
 def _routable(status: ModelDeploymentStatus) -> str | None:

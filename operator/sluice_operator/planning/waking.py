@@ -15,6 +15,7 @@ from sluice_operator.planning.situation import (
     seconds_to_window,
     window_is_open,
 )
+from sluice_operator.planning.tls import lacking
 
 ROUTER_POLL = 0.3
 """Routers do not call back: while something they should show is not seen yet, they are asked this often, in seconds."""
@@ -80,6 +81,7 @@ def _drain_times(s: Situation) -> Iterable[float]:
 
 
 def _router_times(s: Situation) -> Iterable[float]:
-    """At rest a router that has not applied the newest configuration is asked again, patiently."""
-    if s.status.rollout is None and not s.verified and any(pod.ready for pod in s.observed.router.pods):
+    """At rest a router that has not applied the newest configuration, or lacks a certificate, is asked again."""
+    behind = not s.verified or lacking(s)
+    if s.status.rollout is None and behind and any(pod.ready for pod in s.observed.router.pods):
         yield SLOW_POLL

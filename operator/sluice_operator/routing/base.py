@@ -33,6 +33,14 @@ class Previewed:
 
 
 @dataclass(frozen=True)
+class Doors:
+    """How callers may come in: without TLS, with it, or both."""
+
+    http: bool = True
+    https: bool = False
+
+
+@dataclass(frozen=True)
 class Traffic:
     """What the router should do: a plain value, compared and hashed by what it renders to.
 
@@ -52,6 +60,7 @@ class Traffic:
     sticky: Sticky | None = None
     mirror: Copied | None = None
     preview: Previewed | None = None
+    doors: Doors = Doors()
     cluster_domain: str = "cluster.local"
 
     def __post_init__(self) -> None:

@@ -11,6 +11,8 @@ _KEPT_STATS = (
     r"^cluster\.[0-9a-f]{10}(-grpc)?\.outlier_detection\.ejections_(active|enforced_total)$",
     r"^(cluster_manager\.cds|listener_manager\.lds|http\.endpoint\.rds\.endpoint)\.(version_text|update_rejected)$",
     r"^http\.endpoint\.downstream_(rq_(total|active|[0-9]xx)|cx_(total|active))$",
+    r"^sds\.endpoint\.key_rotation_failed$",
+    r"^listener\..*\.ssl\.certificate\.endpoint\.expiration_unix_time_seconds$",
     r"^server\.(live|state|uptime|memory_allocated|memory_heap_size)$",
 )
 """Envoy keeps hundreds of counters for each cluster; these are the ones that someone reads."""

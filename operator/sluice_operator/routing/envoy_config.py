@@ -9,12 +9,14 @@ from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_bootstrap import bootstrap
 from sluice_operator.routing.envoy_clusters import clusters
 from sluice_operator.routing.envoy_layout import POD, Layout
-from sluice_operator.routing.envoy_listeners import endpoint_listener
+from sluice_operator.routing.envoy_listeners import endpoint_listeners
 from sluice_operator.routing.envoy_proto import Json, typed
 from sluice_operator.routing.envoy_routes import route_configuration
+from sluice_operator.routing.envoy_tls import secret
 
 _CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+_CERTIFICATE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 _ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 
@@ -37,11 +39,12 @@ def bootstrap_version(layout: Layout = POD) -> str:
 
 
 def _split(traffic: Traffic, layout: Layout) -> dict[str, list[Json]]:
-    return {
+    split = {
         "cds.yaml": _resources(_CLUSTER, clusters(traffic, layout)),
-        "lds.yaml": _resources(_LISTENER, [endpoint_listener(layout)]),
+        "lds.yaml": _resources(_LISTENER, endpoint_listeners(layout, traffic.doors)),
         "rds.yaml": _resources(_ROUTES, [route_configuration(traffic)]),
     }
+    return split | ({"sds.yaml": _resources(_CERTIFICATE, [secret(layout)])} if traffic.doors.https else {})
 
 
 def _resources(type_url: str, bodies: Iterable[Json]) -> list[Json]:

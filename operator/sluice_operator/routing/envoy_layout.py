@@ -11,11 +11,13 @@ from sluice_operator.api import names
 from sluice_operator.routing.base import Traffic
 
 ENDPOINT_PORT = 8080
+TLS_PORT = 8443
 ADMIN_PORT = 9901
 READ_ONLY_PORT = 9902
 RUNTIME_PORT = 8080
 RUNTIME_GRPC_PORT = 8081
 CONFIG_DIR = "/etc/envoy/sluice"
+TLS_DIR = "/etc/envoy/tls"
 
 Address = tuple[str, int]
 
@@ -41,9 +43,11 @@ class Layout:
     """
 
     endpoint_port: int = ENDPOINT_PORT
+    tls_port: int = TLS_PORT
     admin_port: int = ADMIN_PORT
     read_only_port: int = READ_ONLY_PORT
     config_dir: str = CONFIG_DIR
+    tls_dir: str = TLS_DIR
     members: Callable[[Traffic, str], tuple[Address, ...]] = headless_service
     grpc_members: Callable[[Traffic, str], tuple[Address, ...]] = headless_grpc_service
     resolvers: tuple[Address, ...] = ()

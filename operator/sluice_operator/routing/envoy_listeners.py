@@ -1,8 +1,10 @@
 """The two doors of the router: the endpoint that applications call (lds.yaml), and the read-only one (bootstrap)."""
 
+from sluice_operator.routing.base import Doors
 from sluice_operator.routing.envoy_layout import Layout
 from sluice_operator.routing.envoy_proto import Json, address, extension, from_file
 from sluice_operator.routing.envoy_routes import ROUTES
+from sluice_operator.routing.envoy_tls import transport_socket
 
 ADMIN_CLUSTER = "admin"
 READABLE = ("/ready", "/stats", "/stats/prometheus", "/clusters")
@@ -11,9 +13,16 @@ STREAM_BUFFER_BYTES = 1 << 20
 """How much of a request is kept to send it again elsewhere. Longer bodies stream through and are tried once."""
 
 
-def endpoint_listener(layout: Layout) -> Json:
-    """HTTP/1.1 and HTTP/2 without TLS, the split by rds.yaml."""
-    manager = _connection_manager("endpoint", _grpc_stats()) | {
+def endpoint_listeners(layout: Layout, doors: Doors) -> list[Json]:
+    """HTTP/1.1 and HTTP/2, without TLS and with it; the split by rds.yaml."""
+    plain = _listener("endpoint", layout.endpoint_port, _endpoint(layout))
+    tls = _listener("endpoint-tls", layout.tls_port, _endpoint(layout))
+    tls["filter_chains"][0]["transport_socket"] = transport_socket(layout)
+    return [listener for listener, open_ in ((plain, doors.http), (tls, doors.https)) if open_]
+
+
+def _endpoint(layout: Layout) -> Json:
+    return _connection_manager("endpoint", _grpc_stats()) | {
         "rds": {"route_config_name": ROUTES, "config_source": from_file(layout.config_dir, "rds.yaml")},
         "common_http_protocol_options": {"idle_timeout": "3600s"},
         "request_headers_timeout": "30s",
@@ -21,7 +30,6 @@ def endpoint_listener(layout: Layout) -> Json:
         "preserve_external_request_id": True,
         "local_reply_config": _v2_errors(),
     }
-    return _listener("endpoint", layout.endpoint_port, manager)
 
 
 def read_only_listener(layout: Layout) -> Json:

@@ -6,9 +6,16 @@ from typing import Any
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import Resources
+from sluice_operator.api.spec import Endpoint, PlainHTTP, Resources
 from sluice_operator.routing.envoy_config import bootstrap_version
-from sluice_operator.routing.envoy_layout import ADMIN_PORT, CONFIG_DIR, ENDPOINT_PORT, READ_ONLY_PORT
+from sluice_operator.routing.envoy_layout import (
+    ADMIN_PORT,
+    CONFIG_DIR,
+    ENDPOINT_PORT,
+    READ_ONLY_PORT,
+    TLS_DIR,
+    TLS_PORT,
+)
 
 USER = 65532
 BOOTSTRAP = "sluice.dev/bootstrap-version"
@@ -55,9 +62,15 @@ def _service(owner: ModelDeployment, name: str) -> Manifest:
         "spec": {
             "type": "ClusterIP",
             "selector": _labels(owner),
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+            "ports": _service_ports(owner.spec.endpoint),
         },
     }
+
+
+def _service_ports(endpoint: Endpoint) -> list[dict[str, Any]]:
+    plain = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}
+    ports = [plain] if endpoint.http is PlainHTTP.enabled else []
+    return ports + ([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": "https"}] if endpoint.tls else [])
 
 
 def disruption_budget(owner: ModelDeployment) -> Manifest:
@@ -86,12 +99,19 @@ def _pod(owner: ModelDeployment, image: str) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "affinity": _apart(owner),
-        "containers": [_container(owner.spec.router.resources, image)],
-        "volumes": [{"name": "config", "configMap": {"name": names.router(owner.name)}}],
+        "containers": [_container(owner, image)],
+        "volumes": [{"name": "config", "configMap": {"name": names.router(owner.name)}}, *_certificate(owner)],
     }
 
 
-def _container(resources: Resources, image: str) -> dict[str, Any]:
+def _certificate(owner: ModelDeployment) -> list[dict[str, Any]]:
+    """The certificate's Secret; a router without it starts, and answers without TLS where that is allowed."""
+    tls = owner.spec.endpoint.tls
+    return [{"name": "tls", "secret": {"secretName": tls.secret_ref.name, "optional": True}}] if tls else []
+
+
+def _container(owner: ModelDeployment, image: str) -> dict[str, Any]:
+    resources, tls = owner.spec.router.resources, owner.spec.endpoint.tls
     return {
         "name": "envoy",
         "image": image,
@@ -99,6 +119,7 @@ def _container(resources: Resources, image: str) -> dict[str, Any]:
         "args": _arguments(resources),
         "ports": [
             {"name": "http", "containerPort": ENDPOINT_PORT, "protocol": "TCP"},
+            *([{"name": "https", "containerPort": TLS_PORT, "protocol": "TCP"}] if tls else []),
             {"name": "read-only", "containerPort": READ_ONLY_PORT, "protocol": "TCP"},
         ],
         "resources": resources.to_json(),
@@ -111,7 +132,10 @@ def _container(resources: Resources, image: str) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "config", "mountPath": CONFIG_DIR, "readOnly": True}],
+        "volumeMounts": [
+            {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True},
+            *([{"name": "tls", "mountPath": TLS_DIR, "readOnly": True}] if tls else []),
+        ],
     }
 
 

@@ -54,6 +54,7 @@ TABLE = (
     Refused(
         "a misspelt part of the pod template", ("podTemplate.sepc",), spec={"runtime": {"podTemplate": {"sepc": {}}}}
     ),
+    Refused("neither http nor https", ("http: Disabled needs tls",), spec={"endpoint": {"http": "Disabled"}}),
     Refused(
         "an accelerator nobody knows",
         ("spec.runtime.accelerator", '"nvidia"'),

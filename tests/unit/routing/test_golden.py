@@ -9,7 +9,7 @@ import yaml
 from sluice_operator.api.matching import Match, Sticky, StickyCookie
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy
-from sluice_operator.routing.base import Copied, Matched, Previewed, Traffic
+from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Traffic
 
 GOLDEN = Path(__file__).parent / "golden"
 STABLE, CANARY = "0123456789", "abcdef0123"
@@ -32,6 +32,7 @@ CASES = {
     ),
     "canary-mirrored": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE, CANARY), mirror=Copied(CANARY, 40)),
     "canary-previewed": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE, CANARY), preview=Previewed(CANARY)),
+    "https-only": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE,), doors=Doors(http=False, https=True)),
     "canary-weighted": Traffic("shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY)),
 }
 

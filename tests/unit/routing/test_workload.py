@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import Resources, Rollout, Router
+from sluice_operator.api.spec import Endpoint, Resources, Rollout, Router
 from sluice_operator.routing import envoy, envoy_workload
 from sluice_operator.routing.base import Traffic
 
@@ -49,6 +49,20 @@ def test_the_services_the_budget_and_the_deployment_select_the_same_pods(owner: 
     assert [found["metadata"]["name"] for found in (endpoint, preview)] == ["store-revenue", "store-revenue-preview"]
     assert endpoint["spec"]["selector"] == preview["spec"]["selector"] == labels
     assert envoy_workload.disruption_budget(owner)["spec"]["selector"]["matchLabels"] == labels
+
+
+def _with_tls(owner: ModelDeployment, http: str) -> ModelDeployment:
+    endpoint = Endpoint.model_validate({"http": http, "tls": {"secretRef": {"name": "shop-tls"}}})
+    return replace(owner, spec=owner.spec.model_copy(update={"endpoint": endpoint}))
+
+
+@pytest.mark.parametrize(("http", "ports"), [("Enabled", [80, 443]), ("Disabled", [443])])
+def test_tls_adds_a_port_and_the_secret_and_http_may_go(owner: ModelDeployment, http: str, ports: list[int]) -> None:
+    secured = _with_tls(owner, http)
+    assert [port["port"] for port in envoy_workload.services(secured)[0]["spec"]["ports"]] == ports
+    pod = _deployment(secured)["spec"]["template"]["spec"]
+    assert pod["volumes"][1] == {"name": "tls", "secret": {"secretName": "shop-tls", "optional": True}}
+    assert {"name": "tls", "mountPath": "/etc/envoy/tls", "readOnly": True} in pod["containers"][0]["volumeMounts"]
 
 
 def test_a_router_may_drain_for_less_time_than_it_is_granted(owner: ModelDeployment) -> None:

@@ -86,7 +86,7 @@ def text(seen: dict[str, Any]) -> str:
     return capture.get()
 
 
-HEALTHS = (
+HEALTHS: tuple[tuple[str, list[Any]], ...] = (
     ("Healthy", [condition("Ready", "True", "Serving")]),
     ("Progressing", [condition("Ready", "True", "Serving"), condition("Reconciling", "True", "Stepping")]),
     ("Paused", [condition("Ready", "True", "Serving"), condition("Reconciling", "True", "Paused")]),

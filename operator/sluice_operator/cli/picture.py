@@ -8,7 +8,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from sluice_operator.api.names import REVISION
+from sluice_operator.api.spec import Rollout
 from sluice_operator.api.status import ModelDeploymentStatus, Phase, RevisionStatus
 from sluice_operator.cli.rates import Rate
 from sluice_operator.planning.clock import seconds_since
@@ -30,7 +33,7 @@ def picture(
         "uri": found["spec"]["model"]["uri"],
         "url": status.url,
         **headline(found, status),
-        "steps": steps(rollout.get("steps") or [], status, now),
+        "steps": steps(_walk(rollout), status, now),
         "weight": _weight(status),
         "pause": status.rollout.pause.to_json() if status.rollout and status.rollout.pause else None,
         "revisions": revisions(status, pods, rates),
@@ -57,6 +60,15 @@ def headline(found: Json, status: ModelDeploymentStatus) -> dict[str, str]:
         return {"health": "Healthy", "reason": ready.reason, "message": ready.message}
     told = said.get("Ready")
     return {"health": "NotReady", "reason": status.reason, "message": told.message if told else ""}
+
+
+def _walk(rollout: Json) -> list[dict[str, Any]]:
+    """The steps as the operator walks them, which a strategy may stand for."""
+    try:
+        return [step.to_json() for step in Rollout.model_validate(rollout).steps]
+    except ValidationError:
+        # A definition newer than this command: what is written is shown.
+        return list(rollout.get("steps") or [])
 
 
 def steps(spec: Sequence[Json], status: ModelDeploymentStatus, now: datetime) -> list[dict[str, Any]]:

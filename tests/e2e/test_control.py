@@ -27,7 +27,9 @@ class Person:
         self.kube, self.store = kube, store
 
     def applies(self, version: str, *steps: dict[str, Any]) -> None:
-        spec: dict[str, Any] = {"runtime": RUNTIME, "router": ROUTER, "rollout": {**QUICK, "steps": list(steps)}}
+        # Long enough that a version which was just replaced still has its pods when it is asked for again.
+        rollout = {**QUICK, "drainDelay": "20s", "steps": list(steps)}
+        spec: dict[str, Any] = {"runtime": RUNTIME, "router": ROUTER, "rollout": rollout}
         self.kube.apply(model_deployment(NAME, self.store.uri(f"{version}.tar.gz"), **spec))
 
     def types(self, *words: str) -> int:

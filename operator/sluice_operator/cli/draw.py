@@ -90,7 +90,7 @@ def _revisions(shown: Json, now: datetime) -> Table:
         style = {"canary": "cyan", "stable": "", "draining": "dim"}[row["role"]]
         table.add_row(*_revision(row), style=style)
         for pod in row["pods"]:
-            table.add_row(_pod(pod, now), style="dim")
+            table.add_row(_pod(pod, f"{shown['name']}-{row['revision']}-", now), style="dim")
     return table
 
 
@@ -120,12 +120,13 @@ def _numbers(measured: Json | None) -> Iterable[str]:
     )
 
 
-def _pod(pod: Json, now: datetime) -> str:
+def _pod(pod: Json, prefix: str, now: datetime) -> str:
+    """A pod, by the part of its name that its revision's name does not say."""
     mark = "✔" if pod["ready"] else "…"
     age = f", {span(seconds_since(pod['since'], now))}" if pod["since"] else ""
     restarts = f", {pod['restarts']} restarts" if pod["restarts"] else ""
     state = "" if pod["ready"] else f" {pod['state']}"
-    return escape(f"  └ {mark} {pod['name']}{state}{age}{restarts}")
+    return escape(f"  └ {mark} {pod['name'].removeprefix(prefix)}{state}{age}{restarts}")
 
 
 def _analysis(analysis: Json, now: datetime) -> Iterable[RenderableType]:

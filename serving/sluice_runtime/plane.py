@@ -36,7 +36,7 @@ class InferResponse:
     outputs: Mapping[str, Tensor]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # itself alone, so that it is cheap to look up by
 class Model:
     """A loaded model under its public name."""
 

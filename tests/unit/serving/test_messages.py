@@ -51,6 +51,19 @@ def test_every_tensor_survives_raw_bit_for_bit(cases: list[Case], identity: str)
         )
 
 
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 63, 64, 5000])
+@pytest.mark.parametrize("datatype", [Datatype.FP32, Datatype.FP64])
+@pytest.mark.parametrize("more", [b"", b"\xfa\x01\x01x"], ids=["alone", "with a field of a later version"])
+def test_many_typed_floats_arrive_as_they_were(size: int, datatype: Datatype, more: bytes) -> None:
+    wanted = np.arange(size, dtype=NUMPY_TYPES[datatype]) / 7
+    message = pb.ModelInferRequest()
+    item = message.inputs.add(name="x", datatype=datatype, shape=[size])
+    getattr(item.contents, TYPED[datatype]).extend(wanted.tolist())
+    item.contents.MergeFromString(more)
+    received = decode_message(message, model_of(spec("x", datatype, -1)), None).inputs["x"]
+    assert (received.dtype, received.tobytes()) == (wanted.dtype, wanted.tobytes())
+
+
 @given(tensors().filter(lambda case: case[0] in TYPED))
 def test_typed_contents_arrive_as_they_were(case: Case) -> None:
     datatype, tensor = case

@@ -246,6 +246,13 @@ def verbs_on(objects: Sequence[Object], kind: Kind) -> set[str]:
     return {verb for rule in granted for verb in rule["verbs"]}
 
 
+def test_the_operator_reads_secrets_and_knows_a_prometheus_where_it_is_told_to() -> None:
+    objects = render_objects("--set=analysis.readSecrets=true,analysis.prometheusUrl=http://prometheus:9090")
+    verbs = [rule["verbs"] for rule in operator_rules(objects) if "secrets" in rule["resources"]]
+    assert verbs == [["get"]], "never a list of them"
+    assert settings.parse([], environment_of(objects)).prometheus_url == "http://prometheus:9090"
+
+
 def test_no_role_holds_a_wildcard_or_reads_secrets(defaults: list[Object]) -> None:
     for role in select(defaults, "ClusterRole"):
         for rule in role["rules"]:
@@ -320,7 +327,7 @@ def test_every_value_is_documented() -> None:
     keys = {index: line for index, line in enumerate(lines) if ":" in line and not line.lstrip().startswith("#")}
     # Parts of an image are told at the first one, and quantities speak for themselves.
     spoken = {"registry", "repository", "tag", "digest", "requests", "limits", "cpu", "memory"}
-    groups = {"images", "crds", "log", "rbac", "serviceAccount", "metrics", "service", "serviceMonitor"}
+    groups = {"analysis", "images", "crds", "log", "rbac", "serviceAccount", "metrics", "service", "serviceMonitor"}
     silent = [
         line.strip()
         for index, line in keys.items()

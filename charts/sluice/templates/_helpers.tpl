@@ -41,8 +41,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ default .root.Chart.AppVersion .image.tag }}{{ end -}}
 {{- end -}}
 
-{{/* What the operator may do: read ModelDeployments and write what belongs to them. It reads no Secrets: model pods and
-routers mount theirs by name. */}}
+{{/* What the operator may do: read ModelDeployments and write what belongs to them. It reads no Secrets, unless
+analysis.readSecrets says so: model pods and routers mount theirs by name. */}}
 {{- define "sluice.rules" -}}
 - apiGroups: [sluice.dev]
   resources: [modeldeployments]
@@ -80,4 +80,10 @@ routers mount theirs by name. */}}
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch, list]
+{{- if .Values.analysis.readSecrets }}
+# Bearer tokens of analysis.prometheus.secretRef.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
 {{- end -}}

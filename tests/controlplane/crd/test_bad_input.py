@@ -46,6 +46,10 @@ def check(**fields: Any) -> dict[str, Any]:
     return {"rollout": {"analysis": {"checks": [fields]}}}
 
 
+def webhooks(**fields: Any) -> dict[str, Any]:
+    return {"rollout": {"webhooks": [{"name": "board", "url": "http://board/ask"} | fields]}}
+
+
 TABLE = (
     Refused("an unknown field of the spec", ("spec.replica", "not declared"), spec={"replica": 3}),
     Refused(
@@ -171,7 +175,7 @@ TABLE = (
     ),
     Refused(
         "a check of an unknown metric",
-        ("spec.rollout.analysis.checks[0].metric", '"errorRate", "latencyP99"'),
+        ("spec.rollout.analysis.checks[0].metric", '"errorRate", "latencyP50", "latencyP95", "latencyP99"'),
         spec=check(metric="accuracy", max=1),
     ),
     Refused(
@@ -188,6 +192,69 @@ TABLE = (
         "a limit better than stable",
         ("spec.rollout.analysis.checks[0].maxTimesStable", "greater than or equal to 1"),
         spec=check(metric="latencyP99", maxTimesStable=0.5),
+    ),
+    Refused("a check of nothing", ("checks[0]", "exactly one of metric"), spec=check(name="x", max=1)),
+    Refused(
+        "a check of two things",
+        ("checks[0]", "exactly one of metric"),
+        spec=check(name="x", metric="errorRate", max=1, prometheus={"query": "up"}),
+    ),
+    Refused(
+        "a query without a limit", ("checks[0]", "max, min or both"), spec=check(name="x", prometheus={"query": "up"})
+    ),
+    Refused("a query without a name", ("checks[0]", "needs a name"), spec=check(prometheus={"query": "up"}, max=1)),
+    Refused(
+        "a query with an unknown variable",
+        ("checks[0].prometheus.query", "$canary"),
+        spec=check(name="x", prometheus={"query": 'up{r="$revision"}'}, max=1),
+    ),
+    Refused(
+        "a query relative to stable",
+        ("checks[0]", "compare in the query"),
+        spec=check(name="x", prometheus={"query": "up"}, max=1, maxTimesStable=2),
+    ),
+    Refused("a negative limit of a metric", ("checks[0]", "not negative"), spec=check(metric="errorRate", max=-1)),
+    Refused(
+        "a least value of a metric",
+        ("checks[0]", "min is for prometheus"),
+        spec=check(metric="errorRate", max=1, min=0),
+    ),
+    Refused(
+        "a webhook with a limit", ("checks[0]", "no max"), spec=check(name="x", webhook={"url": "http://x"}, max=1)
+    ),
+    Refused(
+        "an address that is neither http nor https",
+        ("checks[0].webhook.url", "https?://"),
+        spec=check(name="x", webhook={"url": "file:///etc/passwd"}),
+    ),
+    Refused(
+        "a password in an address", ("webhook.url", "https?://"), spec=check(name="x", webhook={"url": "http://a:b@x"})
+    ),
+    Refused(
+        "a timeout beyond a minute",
+        ("webhook.timeout", "60"),
+        spec=check(name="x", webhook={"url": "http://x", "timeout": "61s"}),
+    ),
+    Refused(
+        "two checks of one name",
+        ("analysis.checks", "names of checks must differ"),
+        spec={"rollout": {"analysis": {"checks": [{"name": "x", "metric": "errorRate", "max": 1}] * 2}}},
+    ),
+    Refused(
+        "a confidence of one",
+        ("analysis.confidence", "less than or equal to"),
+        spec={"rollout": {"analysis": {"confidence": 1, "checks": [{"metric": "errorRate", "max": 1}]}}},
+    ),
+    Refused("an unknown gate", ("webhooks[0].gate", '"confirmRollout"'), spec=webhooks(gate="confirm")),
+    Refused(
+        "a deadline of a gate that waits",
+        ("webhooks[0]", "only confirmRollback"),
+        spec=webhooks(gate="confirmRollout", deadline="1m"),
+    ),
+    Refused(
+        "two webhooks of one name",
+        ("rollout.webhooks", "names of webhooks must differ"),
+        spec={"rollout": {"webhooks": [{"name": "x", "gate": "confirmRollout", "url": "http://x"}] * 2}},
     ),
     Refused(
         "an analysis without checks",

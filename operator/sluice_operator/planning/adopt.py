@@ -37,6 +37,7 @@ def _rollout_at(s: Situation, stable: str, weight: int) -> RolloutStatus:
     return RolloutStatus(
         phase=Phase.stepping if step < len(weights) else Phase.promoting,
         started_at=stamp(s.now),
+        mirrored=True,
         step=step,
         weight=weight,
         weight_set_at=stamp(s.now),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sluice_operator.api.status import Phase
+from sluice_operator.api.status import ModelDeploymentStatus, Phase
 from sluice_operator.planning.observed import Problem, Window
 from sluice_operator.planning.traffic import wanted_traffic
 from sluice_operator.routing.base import Copied, Matched, Previewed, Traffic
@@ -162,6 +162,21 @@ def test_a_canary_that_loses_its_pods_gets_no_copies_until_it_is_back_and_its_ho
     assert told(world).mirror is None
     assert world.status.rollout
     assert world.status.rollout.weight == 10
+
+
+def test_a_canary_that_had_a_weight_when_status_was_lost_is_not_copied_to_again() -> None:
+    world = served(mirror=MIRROR, steps=STEPS)
+    world.ask_version(2).settle().wait(30.1)
+    canary = canary_of(world)
+    world.status = ModelDeploymentStatus()
+    world.settle()
+    assert canary_of(world) == canary
+    world.ready[canary] = False
+    world.settle()
+    world.ready[canary] = True
+    world.settle()
+    assert told(world).mirror is None
+    assert told(world).weights[canary] == 10
 
 
 def test_a_mirror_that_is_removed_meanwhile_ends() -> None:

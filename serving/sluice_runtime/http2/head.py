@@ -17,6 +17,8 @@ _PSEUDO = _REQUIRED | {b":authority"}
 _OF_CONNECTIONS = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
 _KEPT = 256
 _KNOWN_BLOCKS = 64
+_KNOWN_BYTES = 1024
+"""Of a block that is kept; longer ones are not sent again and again."""
 
 _well_formed: set[tuple[bytes, ...]] = set()
 """Names of heads that were found in order: callers send the same ones again and again."""
@@ -46,7 +48,8 @@ class Heads:
         before = self._decoder.changes
         fields = self._decode(block)
         head = read_head(fields)
-        if self._decoder.changes == before and len(self._known) < _KNOWN_BLOCKS:
+        unchanged = self._decoder.changes == before
+        if unchanged and len(block) <= _KNOWN_BYTES and len(self._known) < _KNOWN_BLOCKS:
             self._known[block] = head
         return head
 

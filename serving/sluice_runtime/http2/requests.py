@@ -33,6 +33,9 @@ some, so a busy caller that pings, opens windows or gives up on calls stays far 
 
 _CREDIT = 4
 _MAX_CONTINUATIONS = 64
+_STREAM_BYTES = 1024
+"""What an open stream holds beside its head and its body."""
+
 _CUT_STREAMS = 2 * MAX_STREAMS
 
 
@@ -155,8 +158,14 @@ class Requests(Sending):
             return
         if len(self._streams) >= MAX_STREAMS:
             raise StreamError(number, Code.REFUSED_STREAM)
+        cost = len(block) + _STREAM_BYTES
+        if self._door.buffered + cost > self._door.limits.max_buffered_bytes:
+            self._door.refused("memory")
+            raise StreamError(number, Code.REFUSED_STREAM)
         stream = self._open(number, head)
         self._streams[number] = stream
+        stream.cost = cost
+        self._door.buffered += cost
         if b"content-length" in head:
             stream.left = _length(number, head[b"content-length"])
         stream.ended = ended

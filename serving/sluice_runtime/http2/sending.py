@@ -166,6 +166,8 @@ class Sending(Flow):
         if stream.queue:
             self._door.buffered -= sum(map(len, stream.queue))
             stream.queue.clear()
+        self._door.buffered -= stream.cost
+        stream.cost = 0
         stream.closed = True
 
     def _reset(self, number: int, code: Code) -> None:

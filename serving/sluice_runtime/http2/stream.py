@@ -31,10 +31,10 @@ class Stream:
     """What the connection knows of a stream. A protocol's own class overrides the methods.
 
     `ended`: the peer has said everything. `closed`: the answer has left, or nobody waits for it. `left`: bytes of the
-    body that were announced and have not come. `since`: the loop's time of its head.
+    body that were announced and have not come. `since`: the loop's time of its head. `cost`: bytes held while open.
     """
 
-    __slots__ = ("closed", "ended", "id", "left", "line", "queue", "since", "tail", "window_in", "window_out")
+    __slots__ = ("closed", "cost", "ended", "id", "left", "line", "queue", "since", "tail", "window_in", "window_out")
 
     def __init__(self, line: Http2Connection, number: int) -> None:
         self.line = line
@@ -44,6 +44,7 @@ class Stream:
         self.window_out = line.peer.window
         self.ended = False
         self.closed = False
+        self.cost = 0
         self.left: int | None = None
         # What waits for the peer's windows, and the trailers behind it.
         self.queue: deque[memoryview] | None = None

@@ -192,6 +192,17 @@ def test_streams_beyond_the_limit_are_refused_alone():
     assert len(caller.pages) == MAX_STREAMS
 
 
+def test_open_streams_and_their_heads_count_as_what_all_hold_together():
+    caller = raw(max_buffered_bytes=100_000)
+    block = HEAD + literal(b"x", b"a" * 14_000)
+    caller.deliver(b"".join(frame(frames.HEADERS, 0x4, number, block) for number in range(1, 21, 2)))
+    assert rst_stream(13, Code.REFUSED_STREAM) in caller.transport.take()
+    assert caller.refusals == ["memory"] * 4
+    assert len(caller.pages) == 6
+    caller.deliver(b"".join(frame(frames.DATA, 1, number) for number in range(1, 13, 2)))
+    assert caller.door.buffered == 0
+
+
 def test_more_than_the_window_is_a_fault():
     caller = raw()
     caller.deliver(HEADERS)

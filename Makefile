@@ -64,6 +64,7 @@ fmt: $(READY) ## format the code
 generate: $(READY) ## refresh the CRD, its copy in the chart, the rendered manifests and the protocol's messages
 	@$(PYTHON) -m sluice_operator.api.crd --write
 	@$(PYTHON) -m chart.render --write
+	@$(PYTHON) -m chart.argocd
 	@$(PYTHON) -m grpc_tools.protoc -I serving --python_out=serving --pyi_out=serving \
 		serving/sluice_runtime/protocol/pb/open_inference.proto
 

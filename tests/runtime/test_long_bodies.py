@@ -12,6 +12,7 @@ import pytest
 
 from runtime.harness import Running, config_for, eventually, serving
 from runtime.raw import BODY, Answers, ask, dial, request
+from sluice_runtime.protocol.longlists import LONG_JSON_BYTES
 
 ROWS = 1000
 LIMITS = {"maxBodyBytes": 300_000, "maxBufferedBytes": 400_000, "deadlineSeconds": 2}
@@ -58,6 +59,16 @@ def test_raw_tensors_may_begin_anywhere(running: Running, expected: list[int], p
     assert len(expected) == ROWS
     assert len(set(expected)) > 1
     assert labels(ask(running, long_binary(padding))) == expected
+
+
+def test_json_that_is_left_to_a_thread_is_answered_in_its_turn(running: Running, expected: list[int]) -> None:
+    body = document(data=values().ravel().tolist()).replace(b", ", b",    ")
+    assert len(body) > LONG_JSON_BYTES
+    with dial(running) as line:
+        line.sendall(request(body) + request(BODY))
+        answers = Answers(line)
+        assert labels(answers.next()) == expected
+        assert len(labels(answers.next())) == 1
 
 
 @pytest.mark.parametrize("cuts", [(1,), (100, 230, 231), (200, 70_000), (-1,), (40_000, 41_000, -30_000)])

@@ -14,6 +14,7 @@ from sluice_runtime.exchange import Exchange
 from sluice_runtime.plane import InferRequest, InferResponse, Model, Plane
 from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_response
 from sluice_runtime.protocol.compression import IDENTITY
+from sluice_runtime.protocol.longlists import LONG_JSON_BYTES
 from sluice_runtime.protocol.plans import Plan, Plans, Split, split
 from sluice_runtime.protocol.rest import Rest, Wishes, error_headers
 from sluice_runtime.running import Work
@@ -37,7 +38,7 @@ class Direct:
     def take(self, exchange: Exchange) -> bool:
         """Answer a complete request, now or later; False leaves it to the application."""
         wishes = self._wishes(exchange)
-        if wishes is None:
+        if wishes is None or (wishes.json_bytes or exchange.size) > LONG_JSON_BYTES:
             return False
         Prediction(self._plane, exchange, self._known()).start(wishes)
         return True

@@ -20,6 +20,7 @@ from sluice_runtime.plane import InferResponse, Plane
 from sluice_runtime.protocol import openapi
 from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_metadata, encode_response
 from sluice_runtime.protocol.compression import IDENTITY, decompress
+from sluice_runtime.protocol.longlists import LONG_JSON_BYTES, decode_long
 from sluice_runtime.protocol.repository import index, wants_ready_only
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Rest:
         kind: Kind | None = Kind.FAILED
         try:
             _require(scope["method"], "POST")
-            body, json_bytes = encode_response(*await self._predict(name, version, scope, receive))
+            body, json_bytes = await _encode(*await self._predict(name, version, scope, receive))
             kind = None
             if json_bytes is None:
                 await _send(send, 200, body)
@@ -149,7 +150,11 @@ class Rest:
         model = self._plane.find(name, version)
         self._plane.admit(model)
         body, wishes = await self._read_body(scope, receive)
-        request, form = decode_request(body, model, wishes.json_bytes, wishes.timeout)
+        if (wishes.json_bytes or len(body)) > LONG_JSON_BYTES:
+            decoded = await asyncio.to_thread(decode_long, body, model, wishes.json_bytes, wishes.timeout)
+        else:
+            decoded = decode_request(body, model, wishes.json_bytes, wishes.timeout)
+        request, form = decoded
         work = self._plane.submit(model, request)
         if not model.batcher.inline:
             await _finished_or_gone(work.future, receive)
@@ -239,6 +244,13 @@ def _require(method: str, allowed: str) -> None:
 
 def _readiness(body: Mapping[str, Any]) -> tuple[int, bytes]:
     return 200 if body["ready"] else 503, orjson.dumps(body)
+
+
+async def _encode(response: InferResponse, form: Form) -> tuple[bytes, int | None]:
+    numbers = sum(tensor.nbytes for name, tensor in response.outputs.items() if not form.is_binary(name))
+    if numbers <= LONG_JSON_BYTES:
+        return encode_response(response, form)
+    return await asyncio.to_thread(encode_response, response, form)
 
 
 async def _finished_or_gone(future: asyncio.Future[Any], receive: Receive) -> None:

@@ -18,6 +18,7 @@ FORBIDDEN_IMPORTS = (
     ("sluice_operator.routing.base", "sluice_operator.scaling.hpa"),
     ("sluice_operator.planning.plan", "kubernetes"),
     ("sluice_operator.main", "sluice_runtime.fetch"),
+    ("sluice_operator.reconcile", "sluice_operator.cli.errors"),
     ("sluice_runtime.fetch", "sluice_operator.api.base"),
     ("sluice.uri", "onnxruntime"),
 )

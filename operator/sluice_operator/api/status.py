@@ -141,6 +141,7 @@ class RolloutStatus(StatusModel):
         default=None, description="Weights of the steps it walks, by which changed steps are noticed."
     )
     pause: Pause | None = Field(default=None, description="Why it waits for a person.")
+    full: bool = Field(default=False, description="A full promote: no more steps, pauses and analysis.")
     released_step: int | None = Field(default=None, description="The step whose pause a promote has left.")
 
 

@@ -18,7 +18,7 @@ Show one ModelDeployment live. Into a pipe or file, each change becomes a line i
 """
 PROMOTE = """\
 Let a rollout go on that waits at a pause. --full gives the new version everything as soon as its pods can carry it:
-remaining steps, pauses, analysis and webhooks are skipped.
+remaining steps, pauses and analysis are skipped. Webhooks still have a say.
 """
 ROLLBACK = """\
 Go back. During a rollout: to the stable version. At rest: to the version that was stable before, or to the one that

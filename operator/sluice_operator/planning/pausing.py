@@ -27,7 +27,7 @@ def never_waits(s: Situation) -> bool:
 def pauses_here(s: Situation) -> bool:
     """Whether the present step ends with a pause that nobody has left yet."""
     steps, at = s.resource.spec.rollout.steps, s.rollout.step
-    walks = not s.rollout.skip_steps and not never_waits(s)
+    walks = not s.rollout.skip_steps and not s.rollout.full and not never_waits(s)
     return walks and at < len(steps) and steps[at].pause and s.rollout.released_step != at
 
 

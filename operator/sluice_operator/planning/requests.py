@@ -120,17 +120,9 @@ def _promote(s: Situation, request: Request) -> Answer | None:
 
 
 def _promote_fully(s: Situation) -> Answer:
-    revision = s.canary.revision
-    if s.status.stable is None or s.rollout.skip_steps or s.rollout.phase is Phase.promoting:
-        return Answer(s.progress(pause=None), f"{revision} gets everything as soon as it can, as before")
-    after = s.progress(
-        skip_steps=True,
-        phase=Phase.promoting if s.rollout.phase is Phase.stepping else Phase.starting,
-        step=len(s.resource.spec.rollout.steps),
-        waiting_since=stamp(s.now),
-        pause=None,
-    )
-    return Answer(after, f"{revision} gets everything as soon as it can; remaining steps and analysis are skipped")
+    """Everything as soon as the pods can carry it. A person skips time and verdicts; webhooks still have a say."""
+    told = f"{s.canary.revision} gets everything as soon as it can; remaining steps and analysis are skipped"
+    return Answer(s.progress(full=True, pause=None), told)
 
 
 def _abort(s: Situation, request: Request) -> Answer | None:

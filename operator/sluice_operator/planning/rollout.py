@@ -175,14 +175,15 @@ def _advance(s: Situation) -> ModelDeploymentStatus:
         return s.status
     if s.rollout.phase is Phase.promoting:
         return _promote(s)
+    full = s.rollout.full
     held = seconds_since(s.rollout.hold_started_at or stamp(s.now), s.now) >= hold_seconds(s.resource)
-    if not held or not judging.acquitted(s):
+    if not full and not (held and judging.acquitted(s)):
         return s.status
     # The copies have been judged: the first step begins, and its hold is still to come.
     mirrored = s.rollout.phase is Phase.mirroring
     if pausing.pauses_here(s) and not mirrored:
         return pausing.wait_at_step(s)
-    following = s.rollout.step + (0 if mirrored else 1)
+    following = len(s.resource.spec.rollout.steps) if full else s.rollout.step + (0 if mirrored else 1)
     # Copies that passed are a verdict, also on a step that shows the version to nobody else.
     unseen = mirrored and s.resource.spec.rollout.weight_at(following) == 0
     last = following >= len(s.resource.spec.rollout.steps)

@@ -42,7 +42,7 @@ def _too_slow(s: Situation) -> Failure | None:
 
 def _judged_bad(s: Situation) -> Failure | None:
     rules, counts = s.resource.spec.rollout.analysis, s.rollout.analysis
-    if rules is None:
+    if rules is None or s.rollout.full:
         return None
     if counts.failed > rules.failure_limit:
         last = counts.measurements[-1].message if counts.measurements else ""

@@ -361,3 +361,28 @@ def test_phases_that_go_back_take_no_other_request() -> None:
     assert world.status.rollout.phase is Phase.rolling_back
     world.please("promote", id="2", full=True).settle()
     assert answer(world)[1] == "Refused"
+
+
+def test_a_full_promote_is_not_stopped_by_a_verdict_any_more() -> None:
+    world = served(scaling={"replicas": 4}, rollout={**HOLD, "analysis": ANALYSIS}).ask_version(2).settle()
+    second = canary(world)
+    world.windows = {second: Window(requests=1000, errors=500), stable(world): Window(requests=1000)}
+    world.please("promote", full=True).settle().wait(60)
+    assert stable(world) == second
+
+
+def test_a_full_promote_leaves_a_pause_of_its_step_as_well() -> None:
+    steps = [{"weight": 10, "pause": True}, {"weight": 50, "pause": True}]
+    world = served(rollout={"steps": steps}).ask_version(2).settle()
+    second = canary(world)
+    world.please("promote", full=True).settle()
+    assert stable(world) == second
+
+
+def test_a_full_promote_still_asks_who_must_confirm_a_promotion() -> None:
+    hook = {"name": "board", "url": "http://board/ask", "gate": "confirmPromotion"}
+    world = served(rollout={**HOLD, "webhooks": [hook]}).ask_version(2).settle()
+    world.please("promote", full=True).settle()
+    assert world.status.rollout
+    assert world.weights[canary(world)] == 10
+    assert [gate.answer for gate in world.status.rollout.gates] == ["Waiting"]

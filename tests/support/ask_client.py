@@ -1,4 +1,7 @@
-"""Asks one HTTP question from inside the cluster, prints the answer as JSON. Runs in a pod: standard library only."""
+"""Asks an HTTP question from inside the cluster, once with each of the given headers, and prints the answers as JSON.
+
+Runs in a pod: standard library only.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,20 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from typing import Any
 
 
-def main(url: str, body: str) -> None:
-    request = urllib.request.Request(url, data=body.encode() if body else None)
-    request.add_header("Content-Type", "application/json")
+def ask(url: str, body: str, extra: dict[str, str]) -> dict[str, Any]:
+    """One question."""
+    data = body.encode() if body else None
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json", **extra})
     try:
         answer = urllib.request.urlopen(request, timeout=10)
     except urllib.error.HTTPError as refusal:
         answer = refusal
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    print(json.dumps({"status": answer.status, "headers": headers, "body": answer.read().decode()}))
+    return {"status": answer.status, "headers": headers, "body": answer.read().decode()}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
+    print(json.dumps([ask(sys.argv[1], sys.argv[2], extra) for extra in json.loads(sys.argv[3])]))

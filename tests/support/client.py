@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,14 @@ class Client:
 
     def ask(self, url: str, body: Any = None) -> Answer:
         """GET without a body, POST with one; text is sent as it is, anything else as JSON."""
+        (answer,) = self.ask_each(url, [{}], body)
+        return answer
+
+    def ask_each(self, url: str, headers: Sequence[Mapping[str, str]], body: Any = None) -> list[Answer]:
+        """The same question once with each of these headers."""
         text = "" if body is None else body if isinstance(body, str) else json.dumps(body)
-        words = ["python3", "/files/ask.py", url, *([text] if text else [])]
-        return Answer(**json.loads(self.kube.exec(NAME, *words)))
+        words = ["python3", "/files/ask.py", url, text, json.dumps(headers)]
+        return [Answer(**found) for found in json.loads(self.kube.exec(NAME, *words))]
 
 
 def run_client(kube: Kube, image: str) -> Client:

@@ -85,7 +85,7 @@ async def test_windows_count_each_request_once_with_what_its_caller_got(bench: B
     observer = router.observer()
     models: dict[str, list[str]] = {V1: [], V2: []}
     await send(router, 20)
-    assert await observer.windows("k", ["127.0.0.1"], models) is None
+    assert await observer.windows("k", ["127.0.0.1"], models) == {}
     answers = await send(router, 400)
     windows = await observer.windows("k", ["127.0.0.1"], models)
     assert windows

@@ -15,11 +15,12 @@ from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.http2.connection import Http2Connection
 from sluice_runtime.http2.head import Fields
 from sluice_runtime.plane import Plane
-from sluice_runtime.protocol.calls import Answer, Call, Plain, Site, Unknown
+from sluice_runtime.protocol.calls import Call, Site
 from sluice_runtime.protocol.health import NAME as HEALTH
 from sluice_runtime.protocol.health import Health, Watch
 from sluice_runtime.protocol.inference import Infer
 from sluice_runtime.protocol.messages import describe_model
+from sluice_runtime.protocol.methods import Answer, Plain, Unknown
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
 from sluice_runtime.protocol.repository import index
 from sluice_runtime.protocol.rest import EXTENSIONS

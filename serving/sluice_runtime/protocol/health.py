@@ -11,7 +11,8 @@ from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.http2.connection import Http2Connection
 from sluice_runtime.http2.head import Fields
 from sluice_runtime.plane import Plane
-from sluice_runtime.protocol.calls import Site, Unary, parse
+from sluice_runtime.protocol.calls import Site
+from sluice_runtime.protocol.methods import Unary, parse
 from sluice_runtime.protocol.status import Status
 
 NAME = "grpc.health.v1.Health"

@@ -9,8 +9,9 @@ from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.http2.connection import Http2Connection
 from sluice_runtime.http2.head import Fields
 from sluice_runtime.plane import InferRequest, InferResponse, Model
-from sluice_runtime.protocol.calls import Site, Unary, parse
+from sluice_runtime.protocol.calls import Site
 from sluice_runtime.protocol.messages import decode_message, encode_message
+from sluice_runtime.protocol.methods import Unary, parse
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
 from sluice_runtime.protocol.status import STATUSES, Status
 from sluice_runtime.running import Work

@@ -13,7 +13,8 @@ from grpc_reflection.v1alpha import reflection_pb2 as pb
 
 from sluice_runtime.http2.connection import Http2Connection
 from sluice_runtime.http2.head import Fields
-from sluice_runtime.protocol.calls import Call, Site, parse
+from sluice_runtime.protocol.calls import Call, Site
+from sluice_runtime.protocol.methods import parse
 from sluice_runtime.protocol.status import Status
 
 ALPHA, V1 = "grpc.reflection.v1alpha", "grpc.reflection.v1"

@@ -98,6 +98,9 @@ def test_a_version_that_fails_requests_is_taken_back(rollouts: Rollouts) -> None
     assert {request.revision for request in requests[-200:]} == {stable(first)}
     assert condition(found, "Stalled")["reason"] == "AnalysisFailed"
     assert "errorRate" in condition(found, "Stalled")["message"]
+    # And the measurement that showed it was told, with what it rests on
+    told = rollouts.kube.select("events", fields="reason=MeasurementFailed")
+    assert any("> 0.01" in event["message"] and "canary requests" in event["message"] for event in told)
     assert is_true(found, "Ready")
     assert stable(found) == stable(first)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 import subprocess
 from base64 import b64encode
@@ -25,6 +26,11 @@ def secret(name: str, files: dict[str, bytes]) -> dict[str, Any]:
     """The Secret that holds them."""
     data = {key: b64encode(value).decode() for key, value in files.items()}
     return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name}, "data": data}
+
+
+def fingerprint(files: dict[str, bytes]) -> str:
+    """SHA-256 of the certificate."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(files["tls.crt"].decode())).hexdigest()
 
 
 def trusting(files: dict[str, bytes]) -> ssl.SSLContext:

@@ -24,6 +24,7 @@ class Loop:
     def __init__(self) -> None:
         self.now = 0.0
         self.ready: list[Callable[[], Any]] = []
+        self.later: list[tuple[float, Callable[[], Any]]] = []
 
     def time(self) -> float:
         """Seconds."""
@@ -33,9 +34,15 @@ class Loop:
         """Run it in the next turn."""
         self.ready.append(call)
 
+    def call_later(self, seconds: float, call: Callable[[], Any]) -> None:
+        """Run it when the time has come."""
+        self.later.append((self.now + seconds, call))
+
     def turn(self) -> None:
         """Run what is due."""
         ready, self.ready = self.ready, []
+        ready += [call for when, call in self.later if when <= self.now]
+        self.later = [timer for timer in self.later if timer[0] > self.now]
         for call in ready:
             call()
 

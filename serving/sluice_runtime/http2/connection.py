@@ -39,7 +39,6 @@ class Http2Connection(Receiving):
         self._opener = opener
         self._rest = b""
         self._leaving = False
-        self._leaving_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller is there."""
@@ -102,8 +101,6 @@ class Http2Connection(Receiving):
             self._give_up("slow_client", Code.PROTOCOL_ERROR, "the request took too long to arrive")
         elif not self._streams and waited > self._door.idle_seconds:
             self.leave()
-        elif self._leaving and not self._left and now - self._leaving_since > LINGER_SECONDS:
-            self._part()
         for stream in tuple(self._streams.values()):
             if not stream.ended and not stream.closed and now - stream.since > limits.deadline_seconds:
                 stream.overdue()
@@ -112,8 +109,8 @@ class Http2Connection(Receiving):
         """Ask the caller to go elsewhere; what it has asked and still asks on its way is answered."""
         if not self._leaving and not self._deaf:
             self._leaving = True
-            self._leaving_since = self.loop.time()
             self.say(frames.goaway(MAX_STREAM_ID, Code.NO_ERROR) + frames.frame(frames.PING, 0, 0, FAREWELL))
+            self.loop.call_later(LINGER_SECONDS, self._part)
 
     def shutdown(self) -> None:
         """Close as soon as everything that was asked is answered."""
@@ -127,6 +124,8 @@ class Http2Connection(Receiving):
 
     def _part(self) -> None:
         """Name the last stream that is served, and close when all are answered."""
+        if self._left or self._deaf:
+            return
         self._left = True
         self.say(frames.goaway(self._last, Code.NO_ERROR))
         self._take_leave()

@@ -26,6 +26,9 @@ from sluice_runtime.http2.settings import ACKNOWLEDGED
 FAREWELL = b"farewell"
 """The ping behind the announcement of the end: when it comes back, the caller has heard of it."""
 
+_LAST_CALLS_SECONDS = 0.1
+"""gRPC's C core writes that answer ahead of requests it had begun before it heard of the end; they still count."""
+
 
 class Receiving(Requests):
     """The receiving half of a connection: order of frames, and those that concern the connection itself."""
@@ -134,7 +137,7 @@ class Receiving(Requests):
         if not flags & ACK:
             self.say(frames.frame(frames.PING, ACK, 0, payload))
         elif payload == FAREWELL:
-            self._part()
+            self.loop.call_later(_LAST_CALLS_SECONDS, self._part)
 
     def _on_goaway(self, flags: int, number: int, payload: bytes) -> None:
         """The caller opens no more streams; it closes the connection itself."""

@@ -119,10 +119,10 @@ def test_leaving_answers_what_was_asked_and_asks_others_to_go_elsewhere():
     caller.line.leave()
     caller.loop.turn()
     assert caller.transport.take().startswith(goaway(frames.MAX_STREAM_ID, Code.NO_ERROR))
-    # On its way before the caller has heard: answered too.
-    caller.line.data_received(frame(frames.HEADERS, 0x5, 3, HEAD))
-    pong = frame(frames.PING, frames.ACK, 0, b"farewell")
-    caller.line.data_received(pong)
+    # Begun before the caller had heard: answered too, even where its answer to the ping overtakes them.
+    caller.deliver(frame(frames.PING, frames.ACK, 0, b"farewell") + frame(frames.HEADERS, 0x5, 3, HEAD))
+    caller.loop.now += 1
+    caller.loop.turn()
     caller.loop.turn()
     assert goaway(3, Code.NO_ERROR) in caller.transport.take()
     caller.line.data_received(frame(frames.HEADERS, 0x5, 5, HEAD))
@@ -137,7 +137,7 @@ def test_a_caller_that_never_hears_of_the_end_is_left_all_the_same():
     caller = raw()
     caller.line.leave()
     caller.loop.now = 10
-    caller.line.sweep(10)
+    caller.loop.turn()
     assert caller.transport.closed
 
 
@@ -238,6 +238,8 @@ def test_an_idle_caller_is_asked_to_leave():
     caller.loop.turn()
     assert caller.transport.take().startswith(goaway(frames.MAX_STREAM_ID, Code.NO_ERROR))
     caller.deliver(frame(frames.PING, frames.ACK, 0, b"farewell"))
+    caller.loop.now += 1
+    caller.loop.turn()
     assert caller.transport.closed
 
 

@@ -174,7 +174,7 @@ class Simulation:
 
     # The operator's side: `reconcile.Cluster`.
 
-    def get(self, namespace: str, name: str) -> ModelDeployment:
+    def get(self, namespace: str = SPACE, name: str = NAME) -> ModelDeployment:
         seen = self.seen
         metadata = {"namespace": namespace, "name": name, "uid": "uid-1", "resourceVersion": str(seen.version)}
         metadata["generation"] = seen.generation  # type: ignore[assignment]

@@ -3,11 +3,13 @@
 import dataclasses
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sluice_operator.api.status import Phase
 from sluice_operator.planning.observed import Problem, Window
+from sluice_operator.planning.traffic import wanted_traffic
 
 from .simulation import Simulation, spec_of
 
@@ -66,6 +68,22 @@ class Rollouts(RuleBasedStateMachine):
     def a_person_asks(self, action: str, full: bool) -> None:
         self.asked += 1
         self.sim.request(id=str(self.asked), action=action, full=full and action == "promote")
+
+    @rule(to=st.integers(0, 3))
+    def a_person_asks_for_a_former_revision(self, to: int) -> None:
+        self.asked += 1
+        past = self.sim.status.history
+        revision = past[to % len(past)].revision if past else ""
+        self.sim.request(id=str(self.asked), action="rollback", revision=revision)
+
+    @rule()
+    def an_old_request_is_put_back(self) -> None:
+        self.sim.request(id=str(max(1, self.asked - 1)), action="abort")
+
+    @rule(weights=st.sampled_from([[10, 50], [5, 20, 40], [80], []]), pause=st.booleans())
+    def the_steps_change(self, weights: list[int], pause: bool) -> None:
+        steps = [{"weight": weight, "hold": "10s", "pause": pause} for weight in weights]
+        self.sim.ask(rollout={**WALKS["testers"], "steps": steps})
 
     @rule()
     def a_pass(self) -> None:
@@ -153,6 +171,13 @@ class Rollouts(RuleBasedStateMachine):
         assert all(available > 0 for _, available in self.sim.raised), self.sim.raised
 
     @invariant()
+    def testers_and_copies_never_go_where_a_rollback_has_begun(self) -> None:
+        status = self.sim.status
+        told = wanted_traffic(self.sim.get())
+        if status.rollout is None or status.rollout.phase in (Phase.starting, Phase.rolling_back):
+            assert (told.testers, told.mirror) == (None, None)
+
+    @invariant()
     def pods_outlive_their_requests(self) -> None:
         assert all(idle >= DRAIN_SECONDS for _, idle in self.sim.cut_short), self.sim.cut_short
 
@@ -204,6 +229,8 @@ class Rollouts(RuleBasedStateMachine):
         assert promoted or taken_back or waiting, status
         assert taken_back == (conditions["Stalled"].status == "True")
         assert waiting or status.rollout is None
+        if waiting and status.rollout:
+            assert (conditions["Reconciling"].reason, status.reason) == ("Paused", "Paused")
         assert conditions["Ready"].status == "True"
 
     def nothing_is_left_over(self) -> None:
@@ -230,5 +257,4 @@ TestRollouts.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
-    phases=[Phase.generate],
 )

@@ -28,7 +28,10 @@ LATENCY_BUCKETS = (
 
 # The E12 series of preferred numbers (IEC 60063): twelve bounds a decade, each a fifth above the one before.
 _E12 = (10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82)
-REQUEST_BUCKETS = (*(float(f"{step}e{decade}") for decade in range(-5, 1) for step in _E12 if step <= 60 or decade < 0), 60.0)
+REQUEST_BUCKETS = (
+    *(float(f"{step}e{decade}") for decade in range(-5, 1) for step in _E12 if step <= 60 or decade < 0),
+    60.0,
+)
 """Seconds, from 100 us to a minute: so fine that a p99 half as high again, by which versions are compared, is told."""
 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)

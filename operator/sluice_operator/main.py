@@ -36,6 +36,7 @@ from sluice_operator.dashboard.server import Dashboard
 from sluice_operator.dashboard.server import serve as serve_dashboard
 from sluice_operator.planning.planner import Images
 from sluice_operator.reconcile import Reconciler
+from sluice_operator.routing.base import Tracing
 from sluice_operator.settings import Settings
 from sluice_operator.workqueue import Progress, WorkQueue
 
@@ -102,7 +103,9 @@ class Operator:
         cluster = Cluster(self._client, self._cache, TrafficObserver(self._http), outside, now)
         chosen = self._settings
         images = Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
-        return WorkQueue(Reconciler(cluster, images, now).reconcile, cluster.exists, chosen.workers)
+        collector = chosen.tracing_endpoint
+        tracing = Tracing(*collector, chosen.tracing_sampling_percent) if collector else None
+        return WorkQueue(Reconciler(cluster, images, now, tracing).reconcile, cluster.exists, chosen.workers)
 
     async def _open_dashboard(self, stack: AsyncExitStack) -> None:
         """Leading or standing by: whoever is asked has seen the same."""

@@ -18,6 +18,7 @@ from sluice_operator.planning.events import notes
 from sluice_operator.planning.observed import Observed, Problem
 from sluice_operator.planning.plan import EventNote, Plan
 from sluice_operator.planning.planner import Images, plan
+from sluice_operator.routing.base import Tracing
 
 RETRY_REFUSED = 15.0
 
@@ -47,10 +48,13 @@ class Cluster(Protocol):
 class Reconciler:
     """Brings one ModelDeployment a step nearer to its spec each time it is called."""
 
-    def __init__(self, cluster: Cluster, images: Images, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, cluster: Cluster, images: Images, clock: Callable[[], datetime], tracing: Tracing | None = None
+    ) -> None:
         self._cluster = cluster
         self._images = images
         self._clock = clock
+        self._tracing = tracing
         self._refused: dict[tuple[str, str], Problem] = {}
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
@@ -80,12 +84,12 @@ class Reconciler:
         return replace(observed, refused=self._refused.get((resource.namespace, resource.name)))
 
     async def _decide(self, resource: ModelDeployment, observed: Observed) -> Plan:
-        decided = plan(resource, observed, self._clock(), self._images)
+        decided = plan(resource, observed, self._clock(), self._images, tracing=self._tracing)
         try:
             await self._cluster.dry_run(decided.dry_run)
         except Refused as error:
             refusal = Failure(reason="PodTemplateRefused", message=str(error))
-            return plan(resource, observed, self._clock(), self._images, refusal)
+            return plan(resource, observed, self._clock(), self._images, refusal, tracing=self._tracing)
         return decided
 
     async def _carry_out(self, resource: ModelDeployment, decided: Plan) -> float | None:

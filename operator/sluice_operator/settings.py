@@ -13,7 +13,8 @@ ENV_PREFIX = "SLUICE_"
 class Settings:
     """How this operator runs. `namespaces` empty: all. `kubeconfig` None: the pod's service account. `lease`: namespace
     and name of the Lease whose holder acts; None: this operator is the only one. `dashboard`: host and port of the
-    read-only page; None: there is none.
+    read-only page; None: there is none. `tracing_endpoint`: host and port of the collector of the routers' spans;
+    None: there are none.
     """
 
     runtime_image: str
@@ -28,6 +29,8 @@ class Settings:
     log_format: Literal["json", "text"]
     kubeconfig: str | None
     prometheus_url: str
+    tracing_endpoint: tuple[str, int] | None
+    tracing_sampling_percent: float
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -46,6 +49,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         log_format=values.log_format,
         kubeconfig=values.kubeconfig or None,
         prometheus_url=values.prometheus_url,
+        tracing_endpoint=values.tracing_endpoint,
+        tracing_sampling_percent=values.tracing_sampling_percent,
     )
 
 
@@ -89,6 +94,18 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=default("PROMETHEUS_URL", ""),
         help="the Prometheus of analysis checks whose spec names none; none: such a check is an error",
     )
+    parser.add_argument(
+        "--tracing-endpoint",
+        type=_address,
+        default=default("TRACING_ENDPOINT", ""),
+        help="HOST:PORT of an OpenTelemetry collector (OTLP over HTTP) for the routers' spans; none: they make none",
+    )
+    parser.add_argument(
+        "--tracing-sampling-percent",
+        type=_percent,
+        default=default("TRACING_SAMPLING_PERCENT", "1"),
+        help="how many of the requests are traced whose callers send no traceparent",
+    )
     parser.add_argument("--kubeconfig", default=environment.get("KUBECONFIG"), help="none: the service account")
     return parser
 
@@ -107,3 +124,11 @@ def _address(text: str) -> tuple[str, int] | None:
         return None
     host, _, port = text.rpartition(":")
     return host, int(port)
+
+
+def _percent(text: str) -> float:
+    """Raises ValueError, which argparse tells."""
+    percent = float(text)
+    if not 0 <= percent <= 100:
+        raise ValueError(f"{text} is not between 0 and 100")
+    return percent

@@ -1,7 +1,8 @@
 """OpenTelemetry traces, when they are asked for: a span for each prediction, in the caller's trace.
 
 They are configured as OpenTelemetry itself is, by the environment: `OTEL_TRACES_EXPORTER` names an exporter that is
-installed (`otlp`, `console`), `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER` and the exporter's own variables do the rest.
+installed (`otlp`, by `OTEL_EXPORTER_OTLP_PROTOCOL`; `console`), `OTEL_SERVICE_NAME` (else
+the model's name, as in the router's spans), `OTEL_TRACES_SAMPLER` and the exporter's own variables do the rest.
 Without the first nothing of OpenTelemetry is imported by this module, and nothing is measured.
 """
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 EXPORTER_ENV = "OTEL_TRACES_EXPORTER"
+_PROTOCOL_ENVS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
+"""What the packages call themselves: `otlp` alone is no package's, but the protocol's, and HTTP is its default
+(OpenTelemetry specification, OTLP exporter)."""
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -36,24 +41,36 @@ def exporter_from(environ: Mapping[str, str] = os.environ) -> SpanExporter | Non
     name = environ.get(EXPORTER_ENV, "none").strip()
     if name in ("", "none"):
         return None
-    found = entry_points(group="opentelemetry_traces_exporter", name=name)
+    found = entry_points(group="opentelemetry_traces_exporter", name=_package_name(name, environ))
     if not found:
-        message = f"{EXPORTER_ENV} is {name!r}, but no installed package exports traces under that name"
+        protocol = ", and ".join(f"{env} {environ[env]!r}" for env in _PROTOCOL_ENVS if environ.get(env))
+        asked = f"{name!r}, and {protocol}" if protocol else f"{name!r}"
+        message = f"{EXPORTER_ENV} is {asked}, but no installed package exports traces so"
         raise PackageError(Reason.INVALID_CONFIG, message)
     exporter: SpanExporter = next(iter(found)).load()()
     return exporter
+
+
+def _package_name(name: str, environ: Mapping[str, str]) -> str:
+    if name != "otlp":
+        return name
+    protocol = next((environ[env] for env in _PROTOCOL_ENVS if environ.get(env)), "http/protobuf")
+    return _OTLP.get(protocol, protocol)
 
 
 class Spans:
     """Makes spans of predictions with W3C trace context."""
 
     def __init__(self, exporter: SpanExporter, model: str, revision: str) -> None:
+        from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
         self._attributes = {"sluice.model": model, "sluice.revision": revision}
-        self._provider: TracerProvider = TracerProvider()
+        # What the environment says comes last, so it wins.
+        resource = Resource.create({SERVICE_NAME: model}).merge(OTELResourceDetector().detect())
+        self._provider: TracerProvider = TracerProvider(resource=resource)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("sluice_runtime")
         self._propagator = TraceContextTextMapPropagator()
@@ -77,7 +94,7 @@ class Spans:
         span.end()
 
     def close(self) -> None:
-        """Let the last spans leave."""
+        """Let the last spans leave; takes 30 s at most, the SDK's own limit."""
         self._provider.shutdown()
 
 

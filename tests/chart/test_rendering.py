@@ -220,6 +220,8 @@ def test_two_releases_share_no_name() -> None:
         ("--set=watchNamespaces=a", "watchNamespaces"),
         ("--set=watchNamespaces={A_b}", "watchNamespaces"),
         ("--set=log.level=loud", "log"),
+        ("--set=tracing.endpoint=http://collector:4318", "tracing"),
+        ("--set=tracing.samplingPercent=101", "tracing"),
         ("--set-string=crds.install=yes", "crds"),
         ("--set=resources.request.cpu=1", "'request'"),
         ("--set=metrics.serviceMonitor.interval=often", "interval"),
@@ -251,6 +253,13 @@ def test_the_operator_reads_secrets_and_knows_a_prometheus_where_it_is_told_to()
     verbs = [rule["verbs"] for rule in operator_rules(objects) if "secrets" in rule["resources"]]
     assert verbs == [["get"]], "never a list of them"
     assert settings.parse([], environment_of(objects)).prometheus_url == "http://prometheus:9090"
+
+
+def test_routers_are_traced_where_a_collector_is_named(defaults: list[Object]) -> None:
+    assert settings.parse([], environment_of(defaults)).tracing_endpoint is None
+    objects = render_objects("--set=tracing.endpoint=collector.observability:4318,tracing.samplingPercent=0.5")
+    chosen = settings.parse([], environment_of(objects))
+    assert (chosen.tracing_endpoint, chosen.tracing_sampling_percent) == (("collector.observability", 4318), 0.5)
 
 
 def test_no_role_holds_a_wildcard_or_reads_secrets(defaults: list[Object]) -> None:
@@ -327,7 +336,18 @@ def test_every_value_is_documented() -> None:
     keys = {index: line for index, line in enumerate(lines) if ":" in line and not line.lstrip().startswith("#")}
     # Parts of an image are told at the first one, and quantities speak for themselves.
     spoken = {"registry", "repository", "tag", "digest", "requests", "limits", "cpu", "memory"}
-    groups = {"analysis", "images", "crds", "log", "rbac", "serviceAccount", "metrics", "service", "serviceMonitor"}
+    groups = {
+        "analysis",
+        "images",
+        "crds",
+        "log",
+        "tracing",
+        "rbac",
+        "serviceAccount",
+        "metrics",
+        "service",
+        "serviceMonitor",
+    }
     silent = [
         line.strip()
         for index, line in keys.items()

@@ -2,10 +2,14 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from runtime.harness import PATIENCE, Running, config_for, eventually, serving, start
+import pytest
+
+from runtime.harness import PATIENCE, SERVING, Running, config_for, eventually, free_port, serving, start
 from runtime.raw import BODY, PATH, request
 from runtime.raw import ask as ask_raw
 from sluice.failures import Failure, parse_termination
@@ -100,6 +104,47 @@ def test_a_prediction_is_a_span_of_its_callers_trace(trained_package: Path, tmp_
     assert span["parent_id"] == "0x" + TRACEPARENT.split("-")[2]
     assert span["attributes"]["http.response.status_code"] == 200
     assert span["attributes"]["sluice.model"] == "shop"
+    assert span["resource"]["attributes"]["service.name"] == "shop"
+
+
+def test_a_collector_that_is_away_harms_no_prediction(trained_package: Path, tmp_path: Path) -> None:
+    config = config_for(trained_package, termination_log=str(tmp_path / "termination-log"), drain_seconds=0)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    environ = {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": nobody,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }
+    with serving(config, **environ) as running:
+        assert {running.client.post(PATH, content=BODY).status_code for _ in range(200)} == {200}
+        running.client.close()
+        running.process.terminate()
+        assert running.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"OTEL_SERVICE_NAME": "prices"}, {"OTEL_RESOURCE_ATTRIBUTES": "service.name=prices"}],
+    ids=["name", "attribute"],
+)
+def test_the_environment_says_what_the_service_is_called(
+    trained_package: Path, tmp_path: Path, said: dict[str, str]
+) -> None:
+    config = config_for(trained_package, termination_log=str(tmp_path / "termination-log"), drain_seconds=0)
+    with serving(config, OTEL_TRACES_EXPORTER="console", **said) as running:
+        assert running.client.post(PATH, content=BODY).status_code == 200
+        running.client.close()
+        running.process.terminate()
+        assert running.process.wait(PATIENCE) == 0
+    span = json.loads((tmp_path / "stdout").read_text())
+    assert span["resource"]["attributes"]["service.name"] == "prices"
+
+
+def test_without_being_asked_nothing_of_the_exporter_is_imported() -> None:
+    words = "import sys, sluice_runtime.server; print({'opentelemetry.exporter', 'requests'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", words], cwd=SERVING, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_an_exporter_that_is_not_installed_is_a_failure_with_a_reason(trained_package: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from sluice_operator.planning.situation import Situation, copies, load, next_wei
 from sluice_operator.planning.traffic import live_revisions, preview_url, wanted_traffic
 from sluice_operator.planning.waking import requeue_after
 from sluice_operator.routing import envoy
-from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.base import Tracing, Traffic
 from sluice_operator.scaling import hpa
 
 
@@ -61,17 +61,25 @@ class Images:
 
 
 def plan(
-    resource: ModelDeployment, observed: Observed, now: datetime, images: Images, refusal: Failure | None = None
+    resource: ModelDeployment,
+    observed: Observed,
+    now: datetime,
+    images: Images,
+    refusal: Failure | None = None,
+    *,
+    tracing: Tracing | None = None,
 ) -> Plan:
-    """The plan of one pass. `refusal` is the API server's word that the pods wanted cannot be had."""
+    """The plan of one pass. `refusal` is the API server's word that the pods wanted cannot be had; `tracing` is for
+    every router.
+    """
     image = images.runtime_for(resource.spec.runtime.accelerator)
     target = refuse(find_target(resource, observed, image), resource, refusal or accelerators.refusal(resource, image))
-    situation = look(resource, target, observed, now)
+    situation = look(resource, target, observed, now, tracing)
     progress = decide(situation)
     after = replace(situation, resource=replace(resource, status=progress))
     status = report(situation, after)
     decided = replace(after, resource=replace(resource, status=status))
-    traffic = wanted_traffic(decided.resource)
+    traffic = wanted_traffic(decided.resource, tracing)
     return Plan(
         status=status,
         objects=wanted_objects(decided, traffic, images),
@@ -104,9 +112,11 @@ def _uri_refusal(resource: ModelDeployment) -> Failure | None:
     return None
 
 
-def look(resource: ModelDeployment, target: Target, observed: Observed, now: datetime) -> Situation:
+def look(
+    resource: ModelDeployment, target: Target, observed: Observed, now: datetime, tracing: Tracing | None
+) -> Situation:
     """The situation, with the routers' reports held against what status asks of them."""
-    version = envoy.version(wanted_traffic(resource))
+    version = envoy.version(wanted_traffic(resource, tracing))
     routers = [pod for pod in observed.router.pods if pod.ready]
     verified = bool(routers) and all(pod.config_version == version for pod in routers)
     return Situation(resource, target, observed, verified, now)

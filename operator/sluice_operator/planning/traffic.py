@@ -4,11 +4,11 @@ from sluice_operator.api import names
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.spec import PlainHTTP
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
-from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Traffic
+from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Tracing, Traffic
 
 
-def wanted_traffic(resource: ModelDeployment) -> Traffic:
-    """The traffic that status asks for."""
+def wanted_traffic(resource: ModelDeployment, tracing: Tracing | None = None) -> Traffic:
+    """The traffic that status asks for, traced where the operator's own settings say so."""
     weights, endpoint = _weights(resource.status), resource.spec.endpoint
     return Traffic(
         namespace=resource.namespace,
@@ -21,6 +21,7 @@ def wanted_traffic(resource: ModelDeployment) -> Traffic:
         # Where there is no choice nobody needs to be known.
         sticky=resource.spec.router.sticky if len(weights) > 1 else None,
         doors=Doors(http=endpoint.http is PlainHTTP.enabled, https=endpoint.tls is not None),
+        tracing=tracing,
     )
 
 

@@ -41,6 +41,17 @@ class Doors:
 
 
 @dataclass(frozen=True)
+class Tracing:
+    """Where spans of requests go: a collector's host and port for OTLP over HTTP. `percent` of the requests whose
+    callers say nothing about traces are traced.
+    """
+
+    host: str
+    port: int
+    percent: float
+
+
+@dataclass(frozen=True)
 class Traffic:
     """What the router should do: a plain value, compared and hashed by what it renders to.
 
@@ -61,6 +72,7 @@ class Traffic:
     mirror: Copied | None = None
     preview: Previewed | None = None
     doors: Doors = Doors()
+    tracing: Tracing | None = None
     cluster_domain: str = "cluster.local"
 
     def __post_init__(self) -> None:

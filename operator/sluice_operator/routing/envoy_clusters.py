@@ -64,13 +64,16 @@ def _dns(layout: Layout) -> Json:
         respect_dns_ttl=False,
         # A pod of a dual-stack cluster has two addresses and must not count twice.
         dns_lookup_family="V4_PREFERRED",
-        typed_dns_resolver_config=_resolver(layout),
+        typed_dns_resolver_config=resolver(layout),
     )
 
 
-def _resolver(layout: Layout) -> Json:
-    """c-ares waits 5 s for a lost packet by default; a new source port now and then leaves a dead DNS server behind."""
-    chosen = {"resolvers": [address(*resolver) for resolver in layout.resolvers]} if layout.resolvers else {}
+def resolver(layout: Layout) -> Json:
+    """Who is asked for names.
+
+    c-ares waits 5 s for a lost packet by default; a new source port now and then leaves a dead DNS server behind.
+    """
+    chosen = {"resolvers": [address(*found) for found in layout.resolvers]} if layout.resolvers else {}
     return extension(
         "envoy.network.dns_resolver.cares",
         "network.dns_resolver.cares.v3.CaresDnsResolverConfig",

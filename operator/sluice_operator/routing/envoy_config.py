@@ -13,6 +13,7 @@ from sluice_operator.routing.envoy_listeners import endpoint_listeners
 from sluice_operator.routing.envoy_proto import Json, typed
 from sluice_operator.routing.envoy_routes import route_configuration
 from sluice_operator.routing.envoy_tls import secret
+from sluice_operator.routing.envoy_tracing import collector
 
 _CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
@@ -40,11 +41,15 @@ def bootstrap_version(layout: Layout = POD) -> str:
 
 def _split(traffic: Traffic, layout: Layout) -> dict[str, list[Json]]:
     split = {
-        "cds.yaml": _resources(_CLUSTER, clusters(traffic, layout)),
-        "lds.yaml": _resources(_LISTENER, endpoint_listeners(layout, traffic.doors)),
+        "cds.yaml": _resources(_CLUSTER, [*clusters(traffic, layout), *_collectors(traffic, layout)]),
+        "lds.yaml": _resources(_LISTENER, endpoint_listeners(layout, traffic)),
         "rds.yaml": _resources(_ROUTES, [route_configuration(traffic)]),
     }
     return split | ({"sds.yaml": _resources(_CERTIFICATE, [secret(layout)])} if traffic.doors.https else {})
+
+
+def _collectors(traffic: Traffic, layout: Layout) -> list[Json]:
+    return [collector(traffic.tracing, layout)] if traffic.tracing else []
 
 
 def _resources(type_url: str, bodies: Iterable[Json]) -> list[Json]:

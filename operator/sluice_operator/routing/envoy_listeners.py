@@ -1,10 +1,11 @@
 """The two doors of the router: the endpoint that applications call (lds.yaml), and the read-only one (bootstrap)."""
 
-from sluice_operator.routing.base import Doors
+from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_layout import Layout
 from sluice_operator.routing.envoy_proto import Json, address, extension, from_file
 from sluice_operator.routing.envoy_routes import ROUTES
 from sluice_operator.routing.envoy_tls import transport_socket
+from sluice_operator.routing.envoy_tracing import spans
 
 ADMIN_CLUSTER = "admin"
 READABLE = ("/ready", "/stats", "/stats/prometheus", "/clusters")
@@ -13,10 +14,11 @@ STREAM_BUFFER_BYTES = 1 << 20
 """How much of a request is kept to send it again elsewhere. Longer bodies stream through and are tried once."""
 
 
-def endpoint_listeners(layout: Layout, doors: Doors) -> list[Json]:
+def endpoint_listeners(layout: Layout, traffic: Traffic) -> list[Json]:
     """HTTP/1.1 and HTTP/2, without TLS and with it; the split by rds.yaml."""
-    plain = _listener("endpoint", layout.endpoint_port, _endpoint(layout))
-    tls = _listener("endpoint-tls", layout.tls_port, _endpoint(layout))
+    manager, doors = _endpoint(layout) | spans(traffic), traffic.doors
+    plain = _listener("endpoint", layout.endpoint_port, manager)
+    tls = _listener("endpoint-tls", layout.tls_port, manager)
     tls["filter_chains"][0]["transport_socket"] = transport_socket(layout)
     return [listener for listener, open_ in ((plain, doors.http), (tls, doors.https)) if open_]
 

@@ -46,3 +46,15 @@ def test_the_dashboard_has_an_address_or_is_not_served() -> None:
     assert parse([], {**IMAGES, "SLUICE_DASHBOARD": "127.0.0.1:8081"}).dashboard == ("127.0.0.1", 8081)
     with pytest.raises(SystemExit):
         parse(["--dashboard", "here"], IMAGES)
+
+
+def test_routers_send_spans_where_a_collector_is_named() -> None:
+    assert parse([], IMAGES).tracing_endpoint is None
+    settings = parse(["--tracing-sampling-percent", "0.5"], {**IMAGES, "SLUICE_TRACING_ENDPOINT": "collector.obs:4318"})
+    assert (settings.tracing_endpoint, settings.tracing_sampling_percent) == (("collector.obs", 4318), 0.5)
+
+
+@pytest.mark.parametrize("arguments", [["--tracing-endpoint", "here"], ["--tracing-sampling-percent", "101"]])
+def test_a_collector_without_a_port_or_more_than_every_request_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(arguments, IMAGES)

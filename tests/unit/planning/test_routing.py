@@ -4,10 +4,12 @@ from typing import Any
 
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
 from sluice_operator.planning.observed import Problem, Window
+from sluice_operator.planning.planner import plan
 from sluice_operator.planning.traffic import wanted_traffic
-from sluice_operator.routing.base import Copied, Matched, Previewed, Traffic
+from sluice_operator.routing import envoy
+from sluice_operator.routing.base import Copied, Matched, Previewed, Tracing, Traffic
 
-from .world import World, make_spec
+from .world import IMAGES, World, make_spec
 
 MATCH = [{"header": {"name": "x-tester", "present": True}}]
 
@@ -273,3 +275,11 @@ def test_a_change_of_the_match_takes_effect_without_a_new_revision() -> None:
     assert matched
     assert matched.matches[0].cookie
     assert canary_of(world) == before
+
+
+def test_tracing_is_told_to_the_routers_and_to_nothing_else() -> None:
+    world, tracing = served(), Tracing("collector", 4318, 1.0)
+    before, after = world.think(), plan(world.resource, world.observe(), world.now, IMAGES, tracing=tracing)
+    assert after.router_version == envoy.version(wanted_traffic(world.resource, tracing)) != before.router_version
+    changed = [new["kind"] for old, new in zip(before.objects, after.objects, strict=True) if old != new]
+    assert changed == ["ConfigMap"], "no template changes, so nothing restarts"

@@ -9,7 +9,7 @@ import yaml
 from sluice_operator.api.matching import Match, Sticky, StickyCookie
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy
-from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Traffic
+from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Tracing, Traffic
 
 GOLDEN = Path(__file__).parent / "golden"
 STABLE, CANARY = "0123456789", "abcdef0123"
@@ -33,6 +33,9 @@ CASES = {
     "canary-mirrored": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE, CANARY), mirror=Copied(CANARY, 40)),
     "canary-previewed": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE, CANARY), preview=Previewed(CANARY)),
     "https-only": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE,), doors=Doors(http=False, https=True)),
+    "traced": Traffic(
+        "shop", "store-revenue", {STABLE: 100}, (STABLE,), tracing=Tracing("collector.observability", 4318, 0.5)
+    ),
     "canary-weighted": Traffic("shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY)),
 }
 

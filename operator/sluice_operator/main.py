@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -46,6 +46,9 @@ FINISH_SECONDS = 3.0
 """What a reconcile in flight gets at the end; with the watches' own end it stays below five seconds."""
 
 RESTART_SECONDS = 1.0
+
+DEFINITION_SECONDS = 10.0
+"""Between two looks whether the CRD is still there."""
 
 
 def main() -> None:
@@ -198,6 +201,33 @@ class Operator:
                 await asyncio.sleep(RESTART_SECONDS)
 
     async def _watch_once(self, configuration: Configuration, stop: asyncio.Event) -> None:
+        over = asyncio.Event()
+        ending = asyncio.create_task(self._until_over(stop, over))
+        try:
+            await self._run_framework(configuration, over, stop)
+        finally:
+            ending.cancel()
+
+    async def _until_over(self, stop: asyncio.Event, over: asyncio.Event) -> None:
+        """End one run of the framework: with the operator, or when the definition is gone.
+
+        The framework ends by itself where a watch is told so, but a definition that goes while it looks around leaves
+        it without a watch, waiting for ever.
+        """
+        while not stop.is_set() and await self._still_served():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), DEFINITION_SECONDS)
+        over.set()
+
+    async def _still_served(self) -> bool:
+        """False only on the API server's own word."""
+        try:
+            return await self._client.served(MODEL_DEPLOYMENT)
+        except ClusterError as error:
+            log.debug("cannot ask for the CRD: %s", error)
+            return True
+
+    async def _run_framework(self, configuration: Configuration, over: asyncio.Event, stop: asyncio.Event) -> None:
         tasks = await kopf.spawn_tasks(
             registry=watches.registry(configuration, self._take_in),
             settings=watches.settings(),
@@ -206,7 +236,7 @@ class Operator:
             standalone=True,
             # Of no use without peering, but made from the user's name where none is given; a pod's uid has no name.
             identity=Identity("sluice"),
-            stop_flag=stop,
+            stop_flag=over,
         )
         # The framework has put its own signal handlers in place of ours; the end is ours to order.
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""Around the rollout: volumes, scaling, rest and deletion."""
+"""Around the rollout: volumes, scaling and deletion."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from localcluster import layout
 from support import operators, samples
 from support.cluster import Cluster
 from support.deployments import KIND, model_deployment, until_promoted
-from support.kube import Kube, Object, is_true
+from support.kube import Kube, Object
 from support.load import Load
 from support.store import Store
-from support.writes import writes_during
 
 NAME = "store-revenue"
 CHILDREN = "deployments,services,configmaps,jobs,hpa,poddisruptionbudgets,controllerrevisions,replicasets"
 OURS = f"sluice.dev/deployment={NAME}"
-REST_SECONDS = 20
 
 
 def small(uri: str, **changes: Any) -> Object:
@@ -138,14 +136,6 @@ class Scaled:
 def scaled(module_kube: Kube, store: Store) -> Scaled:
     """No pods yet."""
     return Scaled(module_kube, store)
-
-
-def test_a_resource_at_rest_causes_no_writes(scaled: Scaled, cluster: Cluster) -> None:
-    # Given one ModelDeployment, autoscaled, that has nothing left to do
-    scaled.with_scaling(minReplicas=1, maxReplicas=2, target=100)
-    scaled.kube.until(KIND, NAME, lambda seen: is_true(seen, "ScalingActive"))
-    # When nothing happens for a while, then nothing is written
-    assert writes_during(cluster, scaled.kube, OURS, REST_SECONDS) == {}
 
 
 def test_load_adds_pods_and_the_operator_lets_them_be(scaled: Scaled, cluster: Cluster) -> None:

@@ -59,9 +59,10 @@ def test_the_fetch_step_brings_the_package(
     web: WebServer, digest_and_archive: tuple[str, Path], tmp_path: Path
 ) -> None:
     config = config_for(f"{web.url}/ok.tar.gz", tmp_path, digest=digest_and_archive[0])
-    assert run("sluice_runtime.fetch", config) == (0, None)
+    told = Resolved(digest=digest_and_archive[0], name="shop", version="3")
+    assert run("sluice_runtime.fetch", config) == (0, told)
     assert package_digest(Path(config.package_dir)) == digest_and_archive[0]
-    assert run("sluice_runtime.fetch", config) == (0, None)
+    assert run("sluice_runtime.fetch", config) == (0, told)
     assert web.seen["ok"] == 1, "a restarted step does nothing"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +39,19 @@ def ensure_images(wanted: Iterable[str] = ()) -> dict[str, str]:
     if not COMPONENTS["containerd"].well():
         raise ClusterError("images go into the running cluster: run `python -m localcluster up` first")
     kinds = list(wanted) or [kind for kind in NAMES if kind not in DOCKERFILES or DOCKERFILES[kind].exists()]
-    with images_lock():
-        present, names = imported(), {}
-        for kind in kinds:
-            image = recipe(kind)
-            if image.name not in present:
-                build_and_import(image)
-            names[kind] = image.name
+    names = bring_in({kind: recipe(kind) for kind in kinds})
     publish(names)
     return names
+
+
+def bring_in(wanted: Mapping[str, Image]) -> dict[str, str]:
+    """Build and import what is missing; return the names by the same keys."""
+    with images_lock():
+        present = imported()
+        for image in wanted.values():
+            if image.name not in present:
+                build_and_import(image)
+    return {key: image.name for key, image in wanted.items()}
 
 
 def publish(names: dict[str, str]) -> None:
@@ -90,17 +94,17 @@ def router_image() -> Image:
     return Image(name, build)
 
 
-def from_source(kind: str, dockerfile: Path) -> Image:
-    """The image of a Dockerfile in this repository, with the repository as its context."""
+def from_source(kind: str, dockerfile: Path, repository: Path = layout.REPO) -> Image:
+    """The image of a Dockerfile in a checkout of this repository, with the checkout as its context."""
     if not dockerfile.exists():
         raise ClusterError(f"{dockerfile} does not exist: the {kind} image cannot be built")
     start = base()
-    sources = cachedir.digest_files(layout.REPO, copied_files(dockerfile.read_text(), layout.REPO))
+    sources = cachedir.digest_files(repository, copied_files(dockerfile.read_text(), repository))
     name = f"{PREFIX}/{kind}:{cachedir.digest([start.name, dockerfile.read_bytes(), sources])}"
 
     def build() -> None:
         ensure_built(start)
-        buildah.from_dockerfile(name, dockerfile, layout.REPO, {"BASE_IMAGE": start.name})
+        buildah.from_dockerfile(name, dockerfile, repository, {"BASE_IMAGE": start.name})
 
     return Image(name, build)
 

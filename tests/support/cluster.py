@@ -90,12 +90,12 @@ def existing_cluster(kubeconfig: str, prefix: str, tag: str) -> Cluster:
     return Cluster(kube, names, str(found["helm"]), local=False)
 
 
-def install_chart(cluster: Cluster, values: Mapping[str, Any] | None = None) -> None:
+def install_chart(cluster: Cluster, values: Mapping[str, Any] | None = None, chart: Path = CHART) -> None:
     """Install or upgrade the chart with the cluster's images and wait until the operator runs."""
     flags = [f"--set={key}={value}" for key, value in (values or {}).items()]
     # As text: a tag of digits alone must not become a number.
     flags += [f"--set-string={key}={value}" for key, value in image_values(cluster.images).items()]
-    command = [cluster.helm, "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, "--create-namespace"]
+    command = [cluster.helm, "upgrade", "--install", RELEASE, str(chart), "--namespace", SYSTEM, "--create-namespace"]
     done = subprocess.run(
         [*command, "--wait", "--timeout", "3m", *flags],
         check=False,

@@ -11,6 +11,7 @@ import orjson
 from uvicorn.server import ServerState
 
 from sluice.config import Limits
+from sluice_runtime.errors import INTERNAL
 from sluice_runtime.exchange import Exchange, Message
 from sluice_runtime.heads import Scope
 
@@ -24,7 +25,7 @@ class Refusal(Enum):
     SLOW = ("slow_client", 408, "Request Timeout", "the request took too long to arrive")
     BODY = ("too_large", 413, "Content Too Large", "the request is larger than this server takes")
     HEAD = ("headers", 431, "Request Header Fields Too Large", "the request's headers are too large")
-    CRASHED = ("internal", 500, "Internal Server Error", "internal error of the runtime")
+    CRASHED = ("internal", 500, "Internal Server Error", INTERNAL)
     CONNECTIONS = ("connections", 503, "Service Unavailable", "too many connections; try again later")
     MEMORY = ("memory", 503, "Service Unavailable", "too many bytes are waiting; try again later")
 

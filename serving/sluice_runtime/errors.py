@@ -28,6 +28,15 @@ class RequestError(Exception):
         self.message = message
 
 
+INTERNAL = "internal error of the runtime"
+"""All that a caller learns of a fault that was not foreseen; its traceback is in the log."""
+
+
+def for_caller(error: object) -> RequestError:
+    """What the caller is told of an error that ended the request."""
+    return error if isinstance(error, RequestError) else RequestError(Kind.FAILED, INTERNAL)
+
+
 STATUS: dict[Kind, int] = {
     Kind.INVALID: 400,
     Kind.UNKNOWN: 404,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice_runtime.door import Door
-from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.http2.connection import Http2Connection
 from sluice_runtime.http2.head import Fields
 from sluice_runtime.http2.stream import Block, Stream
@@ -218,9 +218,9 @@ class Call(Stream):
             take(data)
         except RequestError as error:
             self.fail(error)
-        except Exception:
+        except Exception as error:
             log.exception("a call failed inside the runtime")
-            self.fail(RequestError(Kind.FAILED, "internal error of the runtime"))
+            self.fail(for_caller(error))
 
     def _inflate(self, data: bytes) -> None:
         limit = self.site.door.limits.max_body_bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from sluice_runtime.errors import STATUS, Kind, RequestError
+from sluice_runtime.errors import STATUS, Kind, RequestError, for_caller
 from sluice_runtime.exchange import Exchange
 from sluice_runtime.plane import InferRequest, InferResponse, Model, Plane
 from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_response
@@ -90,9 +90,9 @@ class Prediction:
             self._submit(wishes)
         except RequestError as error:
             self._fail(error)
-        except Exception:
+        except Exception as error:
             log.exception("a request failed inside the runtime")
-            self._fail(RequestError(Kind.FAILED, "internal error of the runtime"))
+            self._fail(for_caller(error))
 
     def done(self) -> bool:
         """True when the caller has its answer or is gone."""
@@ -106,17 +106,16 @@ class Prediction:
                 body, json_bytes = self._plan.answer(self._model, outputs)
             else:
                 body, json_bytes = encode_response(InferResponse(self._model, self._request.id, outputs), self._form)
-        except Exception:
+        except Exception as error:
             log.exception("an answer could not be encoded")
-            self._fail(RequestError(Kind.FAILED, "internal error of the runtime"))
+            self._fail(for_caller(error))
             return
         self._exchange.answer(200, _JSON if json_bytes is None else _BINARY % json_bytes, body)
         self._plane.record(self._started, None)
 
     def set_exception(self, exception: Exception) -> None:
         """Answer with an error."""
-        unforeseen = RequestError(Kind.FAILED, "internal error of the runtime")
-        self._fail(exception if isinstance(exception, RequestError) else unforeseen)
+        self._fail(for_caller(exception))
 
     def _submit(self, wishes: Wishes) -> None:
         plane, exchange = self._plane, self._exchange

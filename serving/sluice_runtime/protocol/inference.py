@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.http2.connection import Http2Connection
 from sluice_runtime.http2.head import Fields
 from sluice_runtime.plane import InferRequest, InferResponse, Model
@@ -75,17 +75,16 @@ class Infer(Unary):
         outputs = dict(zip(self._request.outputs or self._model.all_outputs, result, strict=True))
         try:
             data = encode_message(InferResponse(self._model, self._request.id, outputs))
-        except Exception:
+        except Exception as error:
             log.exception("an answer could not be encoded")
-            self.fail(RequestError(Kind.FAILED, "internal error of the runtime"))
+            self.fail(for_caller(error))
             return
         self.answer(data)
         self._end(None)
 
     def set_exception(self, exception: Any, /) -> None:
         """Answer with an error."""
-        unforeseen = RequestError(Kind.FAILED, "internal error of the runtime")
-        self.fail(exception if isinstance(exception, RequestError) else unforeseen)
+        self.fail(for_caller(exception))
 
     def fail(self, error: RequestError) -> None:
         """End with an error."""

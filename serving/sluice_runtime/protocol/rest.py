@@ -15,7 +15,7 @@ import orjson
 
 from sluice import __version__
 from sluice.config import Limits
-from sluice_runtime.errors import STATUS, Kind, RequestError
+from sluice_runtime.errors import STATUS, Kind, RequestError, for_caller
 from sluice_runtime.plane import InferResponse, Plane
 from sluice_runtime.protocol import openapi
 from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_metadata, encode_response
@@ -138,9 +138,9 @@ class Rest:
             kind = error.kind
             if kind is not Kind.ABANDONED:
                 await _send_error(send, error, allow="POST")
-        except Exception:
+        except Exception as error:
             log.exception("a request failed inside the runtime")
-            await _send_error(send, RequestError(Kind.FAILED, "internal error of the runtime"))
+            await _send_error(send, for_caller(error))
         finally:
             self._plane.record(started, kind)
 

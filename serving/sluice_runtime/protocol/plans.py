@@ -8,7 +8,6 @@ Only whole frames are compared, byte by byte, and whatever does not fit is decod
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -209,7 +208,7 @@ class Plans:
         if others or specs[name].datatype not in _CODES or not 0 < tensor.size <= _MOST_NUMBERS or not _empty(parts):
             return None
         plan = Plan(request, form, work, specs)
-        plan.reads_list(specs[name].datatype, math.prod(tensor.shape))
+        plan.reads_list(specs[name].datatype, tensor.size)
         return plan
 
 

@@ -8,16 +8,14 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from sluice_operator.api.names import REVISION
 from sluice_operator.cli.connection import Connection, Json
 from sluice_operator.cluster import prometheus_text
 from sluice_operator.cluster.increments import Increments
+from sluice_operator.cluster.router_stats import ERRORS
 from sluice_operator.planning.histograms import quantile
 from sluice_operator.planning.workloads import PORT
 
-ERRORS = "sluice_requests_total"
 PODS_ASKED = 50
 """More pods than that are not asked: a picture for a person is no load test of the API server."""
 WINDOW_SECONDS = 10.0
@@ -70,12 +68,12 @@ class Meter:
             stats = prometheus_text.parse(text)
         except ValueError:
             return
-        self._errors.add(pod, {revision: {"5xx": _failures(text)}}, stats.started_at)
+        self._errors.add(pod, {revision: {ERRORS: stats.errors}}, stats.started_at)
         self._latency.add(pod, {revision: stats.latency}, stats.started_at)
 
     def _close_look(self, revisions: set[str], at: float) -> None:
         if self._last is not None and revisions:
-            errors = {revision: self._errors.sums(revision).get("5xx", 0.0) for revision in revisions}
+            errors = {revision: self._errors.sums(revision).get(ERRORS, 0.0) for revision in revisions}
             latency = {revision: self._latency.sums(revision) for revision in revisions}
             self._looks.append(_Look(at, at - self._last, errors, latency))
         while self._looks and at - self._looks[0].at > WINDOW_SECONDS:
@@ -95,12 +93,6 @@ class Meter:
         if not answered or not seconds:
             return Rate(0.0)
         return Rate(answered / seconds, min(1.0, errors / answered), quantile(0.5, latency), quantile(0.99, latency))
-
-
-def _failures(text: str) -> float:
-    wanted = "\n".join(line for line in text.splitlines() if line.startswith(ERRORS)) + "\n"
-    samples = (sample for family in text_string_to_metric_families(wanted) for sample in family.samples)
-    return sum(sample.value for sample in samples if sample.labels["code"].startswith("5"))
 
 
 def _revision(pod: Json) -> str:

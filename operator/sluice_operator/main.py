@@ -46,6 +46,7 @@ FINISH_SECONDS = 3.0
 """What a reconcile in flight gets at the end; with the watches' own end it stays below five seconds."""
 
 RESTART_SECONDS = 1.0
+"""Between two tries to begin watching."""
 
 DEFINITION_SECONDS = 10.0
 """Between two looks whether the CRD is still there."""
@@ -96,6 +97,7 @@ class Operator:
         self._client = client
         self._cache = Cache()
         self._queue: WorkQueue | None = None
+        self._sampler: Sampler | None = None
         self._audit = Audit(client, self._cache, self._settings.namespaces, self._enqueue)
         self._started = time.monotonic()
         metrics.LEADER.set_function(lambda: float(self._leadership.leads()))
@@ -111,18 +113,13 @@ class Operator:
         return WorkQueue(Reconciler(cluster, images, now, tracing).reconcile, cluster.exists, chosen.workers)
 
     async def _open_dashboard(self, stack: AsyncExitStack) -> None:
-        """Leading or standing by: whoever is asked has seen the same."""
+        """Where one is wanted. Leading or standing by: whoever is asked has seen the same."""
+        if self._settings.dashboard is None:
+            return
         onlooker, series = Onlooker(self._cache, TrafficObserver(self._http)), Series()
         self._sampler = Sampler(onlooker, series)
-        if self._settings.dashboard is not None:
-            runner = await serve_dashboard(Dashboard(onlooker, series, self._sampler), *self._settings.dashboard)
-            stack.push_async_callback(runner.cleanup)
-
-    async def _look_on(self) -> None:
-        """Fill the dashboard's plots, where there is one."""
-        if self._settings.dashboard is None:
-            await asyncio.Event().wait()
-        await self._sampler.run()
+        runner = await serve_dashboard(Dashboard(onlooker, series, self._sampler), *self._settings.dashboard)
+        stack.push_async_callback(runner.cleanup)
 
     async def _read_secret(self, namespace: str, name: str) -> Json:
         found = await self._client.get(SECRET, namespace, name)
@@ -134,7 +131,9 @@ class Operator:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
-        lasting = (self._audit.run, self._leadership.run, self._serve, self._health.beat, self._probe, self._look_on)
+        lasting = [self._audit.run, self._leadership.run, self._serve, self._health.beat, self._probe]
+        if self._sampler is not None:
+            lasting.append(self._sampler.run)
         own = [asyncio.create_task(part()) for part in lasting]
         watches = asyncio.create_task(self._watch(configuration, stop))
         ending = asyncio.create_task(stop.wait())
@@ -194,11 +193,11 @@ class Operator:
         """Keep the framework running. Where it gives up (the CRD is deleted, a fault of its own) it starts anew."""
         while not stop.is_set():
             try:
-                if await self._definition_is_there(stop):
+                if await self._installed(stop):
                     await self._watch_once(configuration, stop)
             except Exception as error:
                 log.error("the watches ended and are started again: %s", error, exc_info=error)
-                await asyncio.sleep(RESTART_SECONDS)
+                await _stops(stop, RESTART_SECONDS)
 
     async def _watch_once(self, configuration: Configuration, stop: asyncio.Event) -> None:
         over = asyncio.Event()
@@ -214,18 +213,10 @@ class Operator:
         The framework ends by itself where a watch is told so, but a definition that goes while it looks around leaves
         it without a watch, waiting for ever.
         """
-        while not stop.is_set() and await self._still_served():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), DEFINITION_SECONDS)
+        while not await _stops(stop, DEFINITION_SECONDS):
+            if await self._served() is False:
+                break
         over.set()
-
-    async def _still_served(self) -> bool:
-        """False only on the API server's own word."""
-        try:
-            return await self._client.served(MODEL_DEPLOYMENT)
-        except ClusterError as error:
-            log.debug("cannot ask for the CRD: %s", error)
-            return True
 
     async def _run_framework(self, configuration: Configuration, over: asyncio.Event, stop: asyncio.Event) -> None:
         tasks = await kopf.spawn_tasks(
@@ -243,20 +234,24 @@ class Operator:
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         await kopf.run_tasks(tasks, ignored=watches.NotItsOwn())
 
-    async def _definition_is_there(self, stop: asyncio.Event) -> bool:
+    async def _installed(self, stop: asyncio.Event) -> bool:
         """Wait for the CRD: the framework looks for kinds only once. False where the end came first."""
         told = False
-        while not stop.is_set():
-            try:
-                if await self._client.served(MODEL_DEPLOYMENT):
-                    return True
-                if not told:
-                    log.warning("the CustomResourceDefinition %s is not installed", MODEL_DEPLOYMENT.plural)
-                    told = True
-            except ClusterError as error:
-                log.debug("cannot ask for the CRD: %s", error)
-            await asyncio.sleep(1.0)
-        return False
+        while not (served := await self._served()):
+            if served is False and not told:
+                log.warning("the CustomResourceDefinition %s is not installed", MODEL_DEPLOYMENT.plural)
+                told = True
+            if await _stops(stop, RESTART_SECONDS):
+                return False
+        return True
+
+    async def _served(self) -> bool | None:
+        """Whether the CRD is there, on the API server's own word; None while it says nothing."""
+        try:
+            return await self._client.served(MODEL_DEPLOYMENT)
+        except ClusterError as error:
+            log.debug("cannot ask for the CRD: %s", error)
+            return None
 
     def _take_in(self, kind: Kind, event: str | None, obj: Json) -> None:
         """Feed the cache; enqueue whoever is concerned. Events without a type are of a listing."""
@@ -276,3 +271,10 @@ class Operator:
             queue=self._queue.progress() if self._queue is not None else Progress(0, None, None, at),
             election=self._leadership.problem(),
         )
+
+
+async def _stops(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait so long at most; True once the operator is to end."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+    return stop.is_set()

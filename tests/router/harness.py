@@ -131,13 +131,19 @@ class Router:
         return envoy_config.version(wanted, self.layout)
 
     async def apply(self, wanted: Traffic) -> None:
-        """Write and wait until this router reports it, with members of every revision that has some."""
+        """Write and wait until this router reports it, with all members of every revision.
+
+        Each address of a cluster is resolved by itself, and Envoy serves as soon as the first is known.
+        """
         version = self.write(wanted)
 
         async def applied() -> bool:
             seen = await self.observe(wanted.revisions)
-            members = all(seen.healthy.get(name, 0) > 0 for name in wanted.revisions if self.members[name])
-            return seen.config_version == version and members
+            if seen.config_version != version:
+                return False
+            stats = await self.stats()
+            totals = ((stats.get(f"cluster.{name}.membership_total"), name) for name in wanted.revisions)
+            return all(int(total or 0) >= len(self.members[name]) for total, name in totals)
 
         await eventually(applied, f"version {version}")
 
@@ -186,6 +192,12 @@ class Bench:
         await upstream.start()
         self._stack.push_async_callback(upstream.stop)
         return upstream
+
+    def refusing(self) -> Address:
+        """An address that refuses connections for as long as the bench lasts: bound, so nobody else gets its port."""
+        taken = self._stack.enter_context(socket.socket())
+        taken.bind(("127.0.0.1", 0))
+        return "127.0.0.1", int(taken.getsockname()[1])
 
     async def client(self) -> aiohttp.ClientSession:
         """A client that keeps no cookies of its own accord."""

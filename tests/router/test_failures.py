@@ -5,7 +5,7 @@ import io
 import pytest
 from aiohttp import web
 
-from router.harness import V1, V2, Bench, Upstream, free_port, traffic
+from router.harness import V1, V2, Bench, Upstream, traffic
 from router.load import send
 from support.stats import binomial_interval
 
@@ -25,7 +25,7 @@ async def test_a_canary_that_answers_500_keeps_its_share(bench: Bench) -> None:
 
 async def test_a_pod_that_cannot_be_reached_costs_no_request(bench: Bench) -> None:
     split = traffic({V1: 100})
-    alive, dead = await bench.upstream(), ("127.0.0.1", free_port())
+    alive, dead = await bench.upstream(), bench.refusing()
     router = await bench.router(split, {V1: (alive, dead)})
     await router.apply(split)
     answers = await send(router, 500)
@@ -78,7 +78,7 @@ async def test_bodies_of_any_size_pass(bench: Bench, size: int) -> None:
 
 async def test_windows_count_each_request_once_with_what_its_caller_got(bench: Bench) -> None:
     split = traffic({V1: 50, V2: 50})
-    dead = ("127.0.0.1", free_port())
+    dead = bench.refusing()
     stable, canary = (await bench.upstream(), dead), (await bench.upstream(status=500),)
     router = await bench.router(split, {V1: stable, V2: canary})
     await router.apply(split)
@@ -96,7 +96,7 @@ async def test_windows_count_each_request_once_with_what_its_caller_got(bench: B
 @pytest.mark.parametrize("members", ["none", "unreachable"])
 async def test_errors_that_the_router_itself_answers_count(bench: Bench, members: str) -> None:
     split = traffic({V1: 100})
-    router = await bench.router(split, {V1: () if members == "none" else (("127.0.0.1", free_port()),)})
+    router = await bench.router(split, {V1: () if members == "none" else (bench.refusing(),)})
     observer = router.observer()
     await observer.windows("k", ["127.0.0.1"], {V1: []})
     answers = await send(router, 30)

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
-from router.harness import V1, V2, Bench, Router, eventually, free_port, traffic
+from router.harness import V1, V2, Bench, Router, eventually, traffic
 from runtime.harness import config_for
 from sluice.config import RuntimeConfig
 from sluice.manifest import Datatype
@@ -130,7 +130,7 @@ async def test_while_nothing_is_ready_callers_are_told_that_it_is_unavailable(be
 
 async def test_a_pod_that_cannot_be_reached_costs_no_request(bench: Bench, tmp_path: Any) -> None:
     async with model(tmp_path) as alive:
-        members = (("127.0.0.1", alive.grpc_port or 0), ("127.0.0.1", free_port()))
+        members = (("127.0.0.1", alive.grpc_port or 0), bench.refusing())
         pods = {V1: (await bench.upstream(), await bench.upstream())}
         router = await bench.router(traffic({V1: 100}), pods, grpc_members={V1: members})
         await router.apply(traffic({V1: 100}))

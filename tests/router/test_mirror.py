@@ -12,6 +12,7 @@ from aiohttp import web
 from router.harness import V1, V2, Bench, Router, Upstream, eventually
 from router.load import send, steady, until
 from router.test_grpc import GUILTY, ask, model
+from sluice.comparison import MARK
 from sluice_operator.routing.base import Copied, Traffic
 from sluice_operator.routing.envoy_clusters import COPIES_MOST
 from support.stats import binomial_interval
@@ -98,6 +99,47 @@ async def test_callers_notice_nothing_of_a_canary_whose_pods_are_gone(bench: Ben
         await canary.start()
     assert answers.failed() == {}
     assert answers.of(V1) == answers.total
+
+
+def remembers(marks: list[str | None]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Answers, and notes the marks of the requests."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        marks.append(request.headers.get(MARK))
+        return web.Response()
+
+    return answer
+
+
+async def test_a_request_and_its_copy_have_the_same_mark_which_is_never_the_callers(bench: Bench) -> None:
+    originals: list[str | None] = []
+    copies: list[str | None] = []
+    stable = await bench.upstream(handler=remembers(originals))
+    canary = await bench.upstream(handler=remembers(copies))
+    router = await bench.router(mirrored(), {V1: (stable,), V2: (canary,)})
+    await router.apply(mirrored())
+    for _ in range(20):
+        async with bench.http.get(router.url(), headers={MARK: "mine"}) as answer:
+            assert answer.status == 200
+
+    async def copied() -> bool:
+        return len(copies) == 20
+
+    await eventually(copied, "the copies")
+    assert None not in originals
+    assert "mine" not in originals
+    assert len(set(originals)) == 20
+    assert sorted(map(str, copies)) == sorted(map(str, originals))
+
+
+async def test_where_nothing_is_copied_nothing_is_marked(bench: Bench) -> None:
+    marks: list[str | None] = []
+    split = Traffic("shop", "m", {V1: 100}, (V1,))
+    router = await bench.router(split, {V1: (await bench.upstream(handler=remembers(marks)),)})
+    await router.apply(split)
+    async with bench.http.get(router.url(), headers={MARK: "mine"}) as answer:
+        assert answer.status == 200
+    assert marks == [None]
 
 
 async def test_grpc_calls_are_copied_and_answered_by_stable_alone(bench: Bench, tmp_path: Any) -> None:

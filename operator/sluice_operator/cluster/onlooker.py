@@ -3,8 +3,7 @@
 It has windows of its own, so that looking never shifts the windows on which a canary is judged.
 """
 
-from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from sluice_operator.api.resource import ModelDeployment, Reported, SpecNotUnderstoodError
 from sluice_operator.cluster import observe
@@ -20,19 +19,15 @@ class Onlooker:
     def __init__(self, cache: Cache, traffic: Traffic) -> None:
         self._cache = cache
         self._traffic = traffic
+        self._rollouts: dict[tuple[str, str], tuple[int, bool]] = {}
 
-    def keys(self) -> Set[tuple[str, str]]:
-        """Every ModelDeployment in the cache, as (namespace, name)."""
-        return self._cache.keys()
-
-    def version(self, namespace: str, name: str) -> str:
-        """The resource version last seen; empty where there is none."""
-        body = self._body(namespace, name)
-        return str(body["metadata"].get("resourceVersion", "")) if body else ""
+    def versions(self) -> Mapping[tuple[str, str], int]:
+        """The resource version of every ModelDeployment in the cache, by (namespace, name)."""
+        return self._cache.versions(MODEL_DEPLOYMENT)
 
     def find(self, namespace: str, name: str) -> Reported | None:
         """One resource; without its spec where that cannot be read."""
-        body = self._body(namespace, name)
+        body = self._cache.get(MODEL_DEPLOYMENT, namespace, name)
         if body is None:
             return None
         try:
@@ -41,9 +36,9 @@ class Onlooker:
             return error.resource
 
     def rolling_out(self) -> Iterable[tuple[str, str]]:
-        """Those with a rollout under way, told from raw status: parsing all of them would hold the loop."""
-        bodies = ((key, self._body(*key)) for key in self.keys())
-        return [key for key, body in bodies if body and (body.get("status") or {}).get("rollout")]
+        """Those with a rollout under way. A status is read once: reading thousands each time would hold the loop."""
+        self._rollouts = {key: self._rollout(key, version) for key, version in self.versions().items()}
+        return [key for key, (_, under_way) in self._rollouts.items() if under_way]
 
     async def sample(self, resource: ModelDeployment) -> Mapping[str, Window] | None:
         """What each revision did since the last call for this resource; None the first time, and without an answer."""
@@ -58,5 +53,9 @@ class Onlooker:
         """Nobody looks at this resource any more."""
         self._traffic.forget(Key(namespace, name))
 
-    def _body(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        return self._cache.get(MODEL_DEPLOYMENT, namespace, name)
+    def _rollout(self, key: tuple[str, str], version: int) -> tuple[int, bool]:
+        known = self._rollouts.get(key)
+        if known is not None and known[0] == version:
+            return known
+        body = self._cache.get(MODEL_DEPLOYMENT, *key) or {}
+        return version, bool((body.get("status") or {}).get("rollout"))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from sluice_operator.api.resource import ModelDeployment, Reported
@@ -24,11 +24,8 @@ Key = tuple[str, str]
 class Source(Protocol):
     """Where resources and measurements come from; see `cluster.onlooker`."""
 
-    def keys(self) -> Set[Key]:
-        """Every resource."""
-
-    def version(self, namespace: str, name: str) -> str:
-        """Changes whenever the resource does."""
+    def versions(self) -> Mapping[Key, int]:
+        """Every resource, with a number that changes whenever the resource does."""
 
     def find(self, namespace: str, name: str) -> Reported | None:
         """One resource; without its spec where that cannot be read."""
@@ -70,7 +67,7 @@ class Sampler:
         """One sample of every model worth it."""
         now = self._clock()
         self._watched = {key: at for key, at in self._watched.items() if now - at < WATCHED_SECONDS}
-        known = self._source.keys()
+        known = self._source.versions().keys()
         chosen = known & {*self._watched, *self._source.rolling_out()}
         for key in self._sampled - chosen:
             self._source.forget(*key)

@@ -35,7 +35,7 @@ class Dashboard:
         self._source = source
         self._series = series
         self._sampler = sampler
-        self._rows: dict[Key, tuple[str, views.Json]] = {}
+        self._rows: dict[Key, tuple[int, views.Json]] = {}
 
     def application(self) -> web.Application:
         """Routes and headers."""
@@ -47,12 +47,13 @@ class Dashboard:
         return app
 
     async def _models(self, _: web.Request) -> web.Response:
-        self._rows = {key: row for key in sorted(self._source.keys()) if (row := self._row(key))}
+        versions = sorted(self._source.versions().items())
+        self._rows = {key: row for key, version in versions if (row := self._row(key, version))}
         return web.json_response([row for _, row in self._rows.values()])
 
-    def _row(self, key: Key) -> tuple[str, views.Json] | None:
+    def _row(self, key: Key, version: int) -> tuple[int, views.Json] | None:
         """A model's row with its version: made anew only when the model has changed, for there may be thousands."""
-        version, known = self._source.version(*key), self._rows.get(key)
+        known = self._rows.get(key)
         if known and known[0] == version:
             return known
         found = self._source.find(*key)

@@ -1,6 +1,6 @@
 """A source of resources and measurements that a test fills."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sluice_operator.api.resource import ModelDeployment, Reported
@@ -32,11 +32,8 @@ class Fake:
     def put(self, *resources: ModelDeployment) -> None:
         self.resources.update({(one.namespace, one.name): one for one in resources})
 
-    def keys(self) -> Set[tuple[str, str]]:
-        return self.resources.keys()
-
-    def version(self, namespace: str, name: str) -> str:
-        return self.resources[namespace, name].resource_version
+    def versions(self) -> Mapping[tuple[str, str], int]:
+        return {key: int(one.resource_version) for key, one in self.resources.items()}
 
     def find(self, namespace: str, name: str) -> Reported | None:
         return self.resources.get((namespace, name))

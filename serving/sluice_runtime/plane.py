@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sluice_runtime.answers import Answers
 from sluice_runtime.batching import Batcher
 from sluice_runtime.errors import STATUS, Kind, RequestError
 from sluice_runtime.metrics import Metrics
@@ -59,6 +60,7 @@ class Plane:
         self.name = name
         self.draining = False
         self.in_flight = 0
+        self.answers = Answers()
         self._model: Model | None = None
         self._metrics = metrics
         metrics.watch_in_flight(lambda: self.in_flight)
@@ -126,6 +128,13 @@ class Plane:
             return
         self._metrics.request(STATUS[error], time.perf_counter() - started)
         self._metrics.rejection(error)
+
+    def note(self, mark: bytes, error: Kind | None, response: InferResponse | None) -> None:
+        """Keep a digest of the answer to a request that a router has marked."""
+        if error is not None:
+            self.answers.refuse(mark, error)
+        elif response is not None:
+            self.answers.keep(mark, response.model.signature.outputs_by_name, response.outputs)
 
     @staticmethod
     def _work(model: Model, request: InferRequest, receiver: Receiver) -> Work:

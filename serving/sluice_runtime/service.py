@@ -16,6 +16,8 @@ from _bentoml_sdk import Service  # noqa: E402
 from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: E402
 from bentoml._internal.server.metrics.prometheus import PrometheusClient  # noqa: E402
 
+from sluice.comparison import PATH as ANSWERS_PATH  # noqa: E402
+from sluice_runtime.protocol import digests  # noqa: E402
 from sluice_runtime.protocol.direct import Direct  # noqa: E402
 from sluice_runtime.protocol.rest import Message, Receive, Rest, Scope, Send  # noqa: E402
 from sluice_runtime.runtime import Runtime  # noqa: E402
@@ -54,6 +56,9 @@ class Gate:
             path: str = scope["path"]
             if path.startswith("/v2/") or path == "/v2":
                 await self._rest(scope, receive, send)
+                return
+            if path == ANSWERS_PATH:
+                await digests.tell(self._plane.answers, scope, send)
                 return
             if path in ("/docs", "/docs/"):
                 await _redirect(send, b"/v2/docs")

@@ -48,11 +48,15 @@ class Client:
         return unary(request, timeout=timeout, **more)
 
     def infer(self, *inputs: Any, raw: tuple[bytes, ...] = (), **more: Any) -> Any:
+        return self.call("ModelInfer", self.request(*inputs, raw=raw, **more))
+
+    @staticmethod
+    def request(*inputs: Any, raw: tuple[bytes, ...] = (), **more: Any) -> Any:
         request = pb.ModelInferRequest(
             **{"model_name": "shop", **more}, inputs=[tensor(*i) if isinstance(i, tuple) else i for i in inputs]
         )
         request.raw_input_contents.extend(raw)
-        return self.call("ModelInfer", request)
+        return request
 
     def refusal(self, call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
         with pytest.raises(grpc.RpcError) as caught:

@@ -1,5 +1,6 @@
 """The split itself (rds.yaml): which revision answers a request, and what is said when none can."""
 
+from sluice.comparison import MARK
 from sluice_operator.api import names
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_clusters import CALLERS, GRPC_SUFFIX
@@ -30,6 +31,9 @@ def route_configuration(traffic: Traffic) -> Json:
         # Refusing a route whose cluster is not yet there would leave it refused: the file does not change again.
         "validate_clusters": False,
         "virtual_hosts": [everything, *_preview(traffic)],
+        "request_headers_to_remove": [MARK],
+        # In this order: what callers send goes first, what a route adds stays.
+        "most_specific_header_mutations_wins": True,
         **({"ignore_port_in_host_matching": True} if traffic.preview else {}),
     }
 
@@ -72,7 +76,12 @@ def _to(revision: str, match: Json, suffix: str) -> Json:
 def _split(traffic: Traffic, match: Json, suffix: str) -> Json:
     weighted = [_weighted(revision, suffix, weight) for revision, weight in sorted(traffic.weights.items()) if weight]
     action = {"weighted_clusters": {"clusters": weighted}, **_forwarding(), **_copying(traffic, suffix)}
-    return {"match": match, "route": action}
+    return {"match": match, "route": action, **_marking(traffic)}
+
+
+def _marking(traffic: Traffic) -> Json:
+    """A request and its copy get the same id, by which their answers are found again."""
+    return {"request_headers_to_add": [_header(MARK, "%UNIQUE_ID%")]} if traffic.mirror else {}
 
 
 def _forwarding() -> Json:

@@ -71,7 +71,7 @@ class Direct:
 class Prediction:
     """One request on its way: the receiver of its work's outcome."""
 
-    __slots__ = ("_exchange", "_form", "_model", "_plan", "_plane", "_plans", "_request", "_started", "_work")
+    __slots__ = ("_exchange", "_form", "_mark", "_model", "_plan", "_plane", "_plans", "_request", "_started", "_work")
 
     def __init__(self, plane: Plane, exchange: Exchange, plans: Plans | None) -> None:
         self._plane = plane
@@ -86,6 +86,7 @@ class Prediction:
 
     def start(self, wishes: Wishes) -> None:
         """Decode, check and queue; whatever is wrong is answered at once."""
+        self._mark = wishes.mark
         try:
             self._submit(wishes)
         except RequestError as error:
@@ -112,6 +113,8 @@ class Prediction:
             return
         self._exchange.answer(200, _JSON if json_bytes is None else _BINARY % json_bytes, body)
         self._plane.record(self._started, None)
+        if self._mark is not None:
+            self._plane.note(self._mark, None, InferResponse(self._model, None, outputs))
 
     def set_exception(self, exception: Exception) -> None:
         """Answer with an error."""
@@ -153,3 +156,5 @@ class Prediction:
         headers = b"".join(b"%b: %b\r\n" % header for header in error_headers(error, "POST"))
         self._exchange.answer(STATUS[error.kind], _JSON + headers, encode_error(error.message))
         self._plane.record(self._started, error.kind)
+        if self._mark is not None:
+            self._plane.note(self._mark, error.kind, None)

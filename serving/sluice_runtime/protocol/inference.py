@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from sluice_runtime.answers import HEADER as MARK
 from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.http2.connection import Http2Connection
 from sluice_runtime.http2.head import Fields
@@ -73,14 +74,15 @@ class Infer(Unary):
     def set_result(self, result: list[Tensor], /) -> None:
         """Answer with a prediction."""
         outputs = dict(zip(self._request.outputs or self._model.all_outputs, result, strict=True))
+        response = InferResponse(self._model, self._request.id, outputs)
         try:
-            data = encode_message(InferResponse(self._model, self._request.id, outputs))
+            data = encode_message(response)
         except Exception as error:
             log.exception("an answer could not be encoded")
             self.fail(for_caller(error))
             return
         self.answer(data)
-        self._end(None)
+        self._end(None, response)
 
     def set_exception(self, exception: Any, /) -> None:
         """Answer with an error."""
@@ -105,13 +107,16 @@ class Infer(Unary):
         if spans is not None:
             self._span = spans.start(self.head.items(), _CALLED)
 
-    def _end(self, error: Kind | None) -> None:
+    def _end(self, error: Kind | None, response: InferResponse | None = None) -> None:
         """Count the request, if it had come so far. The work refers to this call: without the circle both are gone."""
         self._work = None
         started, self._started = self._started, None
         if started is None:
             return
         self.site.plane.record(started, error)
+        mark = self.head.get(MARK)
+        if mark is not None:
+            self.site.plane.note(mark, error, response)
         if self.site.plane.draining:
             self.line.leave()
         if self._span is not None and self.site.spans is not None:

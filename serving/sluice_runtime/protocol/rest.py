@@ -15,6 +15,7 @@ import orjson
 
 from sluice import __version__
 from sluice.config import Limits
+from sluice_runtime.answers import HEADER as MARK
 from sluice_runtime.errors import STATUS, Kind, RequestError, for_caller
 from sluice_runtime.plane import InferResponse, Plane
 from sluice_runtime.protocol import openapi
@@ -44,13 +45,14 @@ _CLOSE = (b"connection", b"close")
 
 
 class Wishes(NamedTuple):
-    """What the headers of a request say: how its body is packed, where its JSON ends if raw tensors follow, and how
-    many seconds its caller waits.
+    """What the headers of a request say: how its body is packed, where its JSON ends if raw tensors follow, how many
+    seconds its caller waits, and the router's mark, if its answer is to be compared.
     """
 
     encoding: bytes
     json_bytes: int | None
     timeout: float | None
+    mark: bytes | None = None
 
 
 class Rest:
@@ -126,9 +128,11 @@ class Rest:
     async def _infer(self, name: str, version: str | None, scope: Scope, receive: Receive, send: Send) -> None:
         started = self._plane.begin()
         kind: Kind | None = Kind.FAILED
+        response: InferResponse | None = None
         try:
             _require(scope["method"], "POST")
-            body, json_bytes = await _encode(*await self._predict(name, version, scope, receive))
+            response, form = await self._predict(name, version, scope, receive)
+            body, json_bytes = await _encode(response, form)
             kind = None
             if json_bytes is None:
                 await _send(send, 200, body)
@@ -143,6 +147,8 @@ class Rest:
             await _send_error(send, for_caller(error))
         finally:
             self._plane.record(started, kind)
+            if mark := dict(scope["headers"]).get(MARK):
+                self._plane.note(mark, kind, response)
 
     async def _predict(
         self, name: str, version: str | None, scope: Scope, receive: Receive
@@ -195,7 +201,7 @@ class Rest:
         Raises:
             RequestError: INVALID, or TOO_LARGE for a declared length beyond the limit.
         """
-        encoding, json_bytes, timeout = IDENTITY, None, None
+        encoding, json_bytes, timeout, mark = IDENTITY, None, None, None
         for name, value in headers:
             if name == b"content-length":
                 self._check_size(int(value))
@@ -207,7 +213,9 @@ class Rest:
                 json_bytes = int(value)
             elif name == _TIMEOUT:
                 timeout = _seconds(value)
-        return Wishes(encoding, json_bytes, timeout)
+            elif name == MARK:
+                mark = value
+        return Wishes(encoding, json_bytes, timeout, mark)
 
     def _check_size(self, size: int) -> None:
         if size > self._max_body:

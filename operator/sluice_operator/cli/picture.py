@@ -15,6 +15,7 @@ from sluice_operator.api.spec import Rollout
 from sluice_operator.api.status import ModelDeploymentStatus, Phase, RevisionStatus
 from sluice_operator.cli.rates import Rate
 from sluice_operator.planning.clock import seconds_since
+from sluice_operator.planning.headline import headline
 
 Json = Mapping[str, Any]
 
@@ -32,7 +33,7 @@ def picture(
         "namespace": found["metadata"]["namespace"],
         "uri": found["spec"]["model"]["uri"],
         "url": status.url,
-        **headline(found, status),
+        **headline(status, found["metadata"].get("generation", 0))._asdict(),
         "steps": steps(_walk(rollout), status, now),
         "weight": _weight(status),
         "pause": status.rollout.pause.to_json() if status.rollout and status.rollout.pause else None,
@@ -43,23 +44,6 @@ def picture(
         "history": history(status),
         "events": [_event(event) for event in events[-EVENTS_SHOWN:]],
     }
-
-
-def headline(found: Json, status: ModelDeploymentStatus) -> dict[str, str]:
-    """Health in a word, and why."""
-    said = {condition.type: condition for condition in status.conditions}
-    true = {kind: condition for kind, condition in said.items() if condition.status == "True"}
-    if not status.conditions or status.observed_generation < found["metadata"].get("generation", 0):
-        return {"health": "Unknown", "reason": "NotSeen", "message": "the operator has not seen this spec yet"}
-    if stalled := true.get("Stalled"):
-        return {"health": "Stalled", "reason": stalled.reason, "message": stalled.message}
-    if moving := true.get("Reconciling"):
-        health = "Paused" if moving.reason == "Paused" else "Progressing"
-        return {"health": health, "reason": moving.reason, "message": moving.message}
-    if ready := true.get("Ready"):
-        return {"health": "Healthy", "reason": ready.reason, "message": ready.message}
-    told = said.get("Ready")
-    return {"health": "NotReady", "reason": status.reason, "message": told.message if told else ""}
 
 
 def _walk(rollout: Json) -> list[dict[str, Any]]:

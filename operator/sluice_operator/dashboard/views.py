@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice_operator.api.resource import ModelDeployment, Reported
-from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.dashboard.series import Sample
+from sluice_operator.planning.headline import headline
 
 Json = Mapping[str, Any]
 
@@ -18,9 +18,7 @@ def summary(resource: Reported) -> Json:
     return {
         "namespace": resource.namespace,
         "name": resource.name,
-        "health": health(status),
-        "reason": status.reason,
-        "message": _message(status),
+        **headline(status, resource.generation)._asdict(),
         "stable": status.stable.revision if status.stable else None,
         "canary": status.canary.revision if status.canary else None,
         "weight": status.rollout.verified_weight if status.rollout else None,
@@ -28,16 +26,6 @@ def summary(resource: Reported) -> Json:
         "replicas": status.replicas,
         "readyReplicas": status.ready_replicas,
     }
-
-
-def health(status: ModelDeploymentStatus) -> str:
-    """One word for a badge. A version that was taken back outshines the one that serves: somebody has to act."""
-    true = {condition.type for condition in status.conditions if condition.status == "True"}
-    if "Stalled" in true:
-        return "Stalled"
-    if "Reconciling" in true:
-        return "Progressing"
-    return "Ready" if "Ready" in true else "NotReady"
 
 
 def detail(resource: Reported, samples: Sequence[Sample]) -> Json:
@@ -58,10 +46,3 @@ def plots(samples: Sequence[Sample]) -> Json:
 def _value(sample: Sample, revision: str, name: str) -> float | None:
     found = sample.points.get(revision)
     return getattr(found, name) if found else None
-
-
-def _message(status: ModelDeploymentStatus) -> str:
-    if status.blocked:
-        return status.blocked.message
-    said = [condition.message for condition in status.conditions if condition.type in ("Reconciling", "Ready")]
-    return next((message for message in said if message), "")

@@ -52,27 +52,21 @@ async def test_the_list_names_every_model_in_order(site: Site):
 async def test_a_changed_model_gets_a_new_row(site: Site):
     site.source.put(resource())
     await site.json("/api/models")
-    site.source.put(replace(resource("shop", reason="Stepping"), resource_version="2"))
-    assert (await site.json("/api/models"))[0]["reason"] == "Stepping"
+    site.source.put(replace(resource("shop", step="1/2"), resource_version="2"))
+    assert (await site.json("/api/models"))[0]["step"] == "1/2"
 
 
-@pytest.mark.parametrize(
-    ("conditions", "health"),
-    [
-        ({"Ready": "True", "Stalled": "True"}, "Stalled"),
-        ({"Ready": "True", "Reconciling": "True", "Stalled": "False"}, "Progressing"),
-        ({"Ready": "True", "Reconciling": "False"}, "Ready"),
-        ({"Ready": "False"}, "NotReady"),
-        ({}, "NotReady"),
-    ],
-)
-async def test_health_is_one_word(site: Site, conditions: dict[str, str], health: str):
-    written = [
-        {"type": kind, "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z", "reason": "R"}
-        for kind, status in conditions.items()
-    ]
-    site.source.put(resource(conditions=written))
-    assert (await site.json("/api/models"))[0]["health"] == health
+async def test_a_row_says_how_the_model_fares_and_why(site: Site):
+    taken_back = {
+        "type": "Stalled",
+        "status": "True",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "reason": "AnalysisFailed",
+        "message": "3 checks failed",
+    }
+    site.source.put(resource(conditions=[taken_back], observedGeneration=1))
+    (row,) = await site.json("/api/models")
+    assert (row["health"], row["reason"], row["message"]) == ("Stalled", "AnalysisFailed", "3 checks failed")
 
 
 async def test_one_model_comes_with_its_plots_as_columns(site: Site):

@@ -3,7 +3,7 @@
 import { plot } from "./plot.js";
 
 const EVERY = 2500;
-const TONES = { Ready: "good", Progressing: "busy", Stalled: "bad", NotReady: "bad",
+const TONES = { Healthy: "good", Progressing: "busy", Paused: "busy", Unknown: "busy", Stalled: "bad", NotReady: "bad",
   Promoted: "good", RolledBack: "bad", Superseded: "quiet", Pass: "good", Fail: "bad", Inconclusive: "busy", Error: "busy" };
 const main = document.getElementById("main"), link = document.getElementById("link"), path = document.getElementById("path");
 

@@ -21,6 +21,7 @@ SCREENSHOTS = Path(__file__).parents[3] / "build"
 AT = "2026-01-01T10:00:00Z"
 STATUS = {
     "canary": CANARY,
+    "observedGeneration": 1,
     "url": "http://shop.team.svc",
     "reason": "Stepping",
     "step": "2/2",
@@ -100,7 +101,7 @@ def seen() -> Any:
 
 def test_the_list_tells_where_each_model_stands(seen: Any) -> None:
     assert [row[:6] for row in seen["list"]] == [
-        ["team/quiet", "NotReady", "aaaa", "\u2013", "", ""],
+        ["team/quiet", "Unknown", "aaaa", "\u2013", "", ""],
         ["team/shop", "Progressing", "aaaa", "bbbb", "50 %", "2/2"],
     ]
 

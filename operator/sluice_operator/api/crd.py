@@ -65,6 +65,16 @@ NAME_RULES = [
 ]
 
 
+BACKEND_RULES = [
+    {
+        "rule": "!has(self.status) || !has(self.status.rollout) || "
+        "has(self.spec.router.gateway) == has(oldSelf.spec.router.gateway)",
+        "message": "router.backend changes only while no rollout is under way: wait for its end, or abort it first",
+        "fieldPath": ".spec.router.backend",
+    }
+]
+
+
 def _column(name: str, path: str, description: str, kind: str = "string", priority: int = 0) -> dict[str, Any]:
     column = {"name": name, "type": kind, "jsonPath": path, "description": description}
     return {**column, "priority": priority} if priority else column
@@ -167,7 +177,7 @@ def root_schema() -> Schema:
         "type": "object",
         "description": DESCRIPTION,
         "required": ["spec"],
-        "x-kubernetes-validations": NAME_RULES,
+        "x-kubernetes-validations": [*NAME_RULES, *BACKEND_RULES],
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
             "kind": {"type": "string", "description": KIND},

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sluice_operator.api.resource import API_VERSION, KIND, ModelDeployment
@@ -20,6 +21,12 @@ def short_hash(value: Any) -> str:
     """Ten hex digits of the canonical JSON's SHA-256."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def decided(weights: Mapping[str, int], version: str) -> dict[str, str]:
+    """Annotations that stand beside the split: its weights, from which a lost status is rebuilt, and its version."""
+    text = json.dumps(dict(sorted(weights.items())), separators=(",", ":"))
+    return {WEIGHTS: text, CONFIG_VERSION: version}
 
 
 def model(name: str, revision: str) -> str:
@@ -42,8 +49,18 @@ def preview(name: str) -> str:
     return f"{name}-preview"
 
 
+def route(name: str) -> str:
+    """HTTPRoute and GRPCRoute at a gateway."""
+    return name
+
+
 def url(owner: ModelDeployment, service: str) -> str:
-    """Where a Service of the router is called, within the cluster."""
+    """Where a Service of the router is called, within the cluster.
+
+    At a gateway: under its first name, whose scheme is the listener's own; empty where it has none of its own.
+    """
+    if gateway := owner.spec.router.gateway:
+        return next((f"//{name}" for name in gateway.hostnames if not name.startswith("*")), "")
     scheme = "https" if owner.spec.endpoint.tls else "http"
     return f"{scheme}://{service}.{owner.namespace}.svc"
 

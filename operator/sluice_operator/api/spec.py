@@ -9,6 +9,7 @@ from sluice.config import PROVIDER_PATTERN
 from sluice.uri import KNOWN_SCHEMES
 from sluice_operator.api.analysis import Analysis, Webhook
 from sluice_operator.api.base import ApiModel, rules
+from sluice_operator.api.gateway import Gateway, RouterBackend
 from sluice_operator.api.matching import Match, Sticky
 from sluice_operator.api.scalars import Digest, Duration, Quantity, SecretRef
 
@@ -340,13 +341,47 @@ class Rollout(ApiModel):
         return self.steps[step].weight if step < len(self.steps) else 100
 
 
-class Router(ApiModel):
-    """The Envoy that splits requests between revisions."""
+ROUTER_RESOURCES = Resources(requests={"cpu": "100m", "memory": "96Mi"}, limits={"memory": "256Mi"})
 
-    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=2, description="Router pods.")
+
+class Router(ApiModel):
+    """What splits requests between revisions."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                # A default is checked alone, before those inside of it are filled in.
+                "!has(self.backend) || self.backend != 'GatewayAPI' || has(self.gateway)",
+                "the backend GatewayAPI needs gateway.parentRefs: the Gateway that leads to the model",
+            ),
+            (
+                "!has(self.gateway) || (has(self.backend) && self.backend == 'GatewayAPI')",
+                "gateway belongs to the backend GatewayAPI: set it, or leave gateway out",
+            ),
+            (
+                "!has(self.gateway) || !has(self.sticky)",
+                "sticky needs the backend Envoy: the standard channel of Gateway API knows no users",
+            ),
+            (
+                "!has(self.gateway) || (self.replicas == 2 && has(self.resources.requests) && "
+                "self.resources.requests == {'cpu': '100m', 'memory': '96Mi'} && has(self.resources.limits) && "
+                "self.resources.limits == {'memory': '256Mi'})",
+                "replicas and resources are those of the backend Envoy: a gateway has pods of its own",
+            ),
+        )
+    )
+
+    backend: RouterBackend = Field(
+        default=RouterBackend.envoy,
+        description="Envoy: routers of this model's own, which need nothing else in the cluster and tell the operator "
+        "what they apply. GatewayAPI: an HTTPRoute (and GRPCRoute) at a gateway that is there already; docs/gateway.md "
+        "says what that gives up. Changes only while no rollout is under way.",
+    )
+    gateway: Gateway | None = Field(default=None, description="With the backend GatewayAPI: the gateway.")
+    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=2, description="Router pods of the backend Envoy.")
     resources: Resources = Field(
-        default=Resources(requests={"cpu": "100m", "memory": "96Mi"}, limits={"memory": "256Mi"}),
-        description="Resources of a router pod.",
+        default=ROUTER_RESOURCES,
+        description="Resources of a router pod of the backend Envoy.",
     )
     sticky: Sticky | None = Field(
         default=None,
@@ -396,6 +431,9 @@ class Endpoint(ApiModel):
     )
 
 
+_ENVOY = "!has(self.router.gateway)"
+
+
 class ModelDeploymentSpec(ApiModel):
     """Desired state of a ModelDeployment."""
 
@@ -405,7 +443,20 @@ class ModelDeploymentSpec(ApiModel):
                 "!has(self.scaling.maxReplicas) || (has(self.runtime.resources.requests) && "
                 "self.scaling.metric in self.runtime.resources.requests)",
                 "autoscaling by utilisation needs the metric's resource in runtime.resources.requests",
-            )
+            ),
+            (
+                f"{_ENVOY} || !has(self.endpoint.tls)",
+                "endpoint.tls needs the backend Envoy: a gateway's listeners have certificates of their own",
+            ),
+            (
+                f"{_ENVOY} || !has(self.rollout.preview) || !self.rollout.preview.service",
+                "preview.service needs the backend Envoy: with a gateway, preview by rollout.match",
+            ),
+            (
+                f"{_ENVOY} || !has(self.rollout.match) || self.rollout.match.all(m, !has(m.cookie) || "
+                "!has(m.header) || m.header.name.lowerAscii() != 'cookie')",
+                "Gateway API matches a header once: write the header Cookie and the cookie as one",
+            ),
         )
     )
 
@@ -433,7 +484,8 @@ class ModelDeploymentSpec(ApiModel):
     )
     router: Router = Field(
         default=Router(),
-        description="The Envoy in front of the model pods, which splits requests between the versions exactly.",
+        description="What stands in front of the model pods and splits requests between the versions: an Envoy of the "
+        "model's own, which does so exactly, or a gateway of the cluster.",
     )
     endpoint: Endpoint = Field(
         default=Endpoint(),

@@ -116,11 +116,12 @@ def ready(view: View) -> Verdict:
     if pods is None or pods.available == 0:
         return Verdict("Ready", "False", "NoPodAvailable", f"no pod of {view.status.stable.revision} is available")
     if view.routers_ready == 0:
-        return Verdict("Ready", "False", "RouterNotReady", "no router pod is ready")
+        return Verdict("Ready", "False", "RouterNotReady", router_ready(view).message)
     known = certificates(view.situation)
     if view.situation.resource.spec.endpoint.http is PlainHTTP.disabled and known and not any(known):
         return Verdict("Ready", "False", "CertificateMissing", tls_ready(view.situation).message)
-    return Verdict("Ready", "True", "Serving", f"{view.status.stable.revision} answers at {view.status.url}")
+    door = view.status.url or "the gateway"
+    return Verdict("Ready", "True", "Serving", f"{view.status.stable.revision} answers at {door}")
 
 
 def promoted(view: View) -> Verdict:
@@ -189,14 +190,18 @@ def model_loaded(view: View) -> Verdict:
 
 def router_ready(view: View) -> Verdict:
     """Every router in service applies what was decided."""
-    router = view.situation.observed.router
+    router, at_gateway = view.situation.observed.router, view.situation.resource.spec.router.gateway is not None
     if view.routers_ready == 0:
-        message = router.problem.message if router.problem else "no router pod is ready"
+        nobody = "the gateway has not accepted the route" if at_gateway else "no router pod is ready"
+        message = router.problem.message if router.problem else nobody
         return Verdict("RouterReady", "False", router.problem.reason if router.problem else "NotReady", message)
     # A config that was decided a moment ago is not a fault of the router: it is out only while it lags at rest.
     if not view.situation.verified and view.status.rollout is None and not view.status.draining:
+        if at_gateway and router.problem:
+            return Verdict("RouterReady", "False", router.problem.reason, router.problem.message)
         return Verdict("RouterReady", "False", "ConfigPending", "routers have not applied the newest configuration")
-    return Verdict("RouterReady", "True", "Ready", f"{view.routers_ready} of {router.wanted} routers are ready")
+    what = "routes are accepted" if at_gateway else "routers are ready"
+    return Verdict("RouterReady", "True", "Ready", f"{view.routers_ready} of {router.wanted} {what}")
 
 
 def scaling_active(view: View) -> Verdict:

@@ -75,12 +75,17 @@ class RouterPod:
 
 @dataclass(frozen=True)
 class RouterState:
-    """The router's pods, and the weights its ConfigMap carries (the last that were decided)."""
+    """The router's pods, and the weights its ConfigMap or route carries (the last that were decided).
+
+    At a gateway each place where a route hangs stands for a pod: ready where the gateway has accepted the route, of the
+    version that its controller has seen. `former`: objects of the other backend are still there.
+    """
 
     wanted: int = 0
     pods: tuple[RouterPod, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict)
     problem: Problem | None = None
+    former: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,5 +138,7 @@ class Observed:
     """By revision, none of them on the first look; None while measurements cannot be had (a metrics fault)."""
     answers: Mapping[str, Answer] = field(default_factory=dict)
     """To the questions that are due, by their id; those still to come are missing."""
+    absent: frozenset[str] = frozenset()
+    """Kinds that the operator could use and the cluster does not have: Gateway API's."""
     refused: Problem | None = None
     """What the API server said no to when the last plan was carried out."""

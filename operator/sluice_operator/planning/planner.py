@@ -26,6 +26,7 @@ from sluice_operator.planning import (
     capacity,
     conditions,
     events,
+    gateways,
     pod_template,
     requests,
     resolver,
@@ -40,7 +41,7 @@ from sluice_operator.planning.plan import Plan
 from sluice_operator.planning.situation import Situation, copies, load, next_weight
 from sluice_operator.planning.traffic import live_revisions, preview_url, wanted_traffic
 from sluice_operator.planning.waking import requeue_after
-from sluice_operator.routing import envoy
+from sluice_operator.routing.backends import backend_of
 from sluice_operator.routing.base import Tracing, Traffic
 from sluice_operator.scaling import hpa
 
@@ -73,7 +74,8 @@ def plan(
     every router.
     """
     image = images.runtime_for(resource.spec.runtime.accelerator)
-    target = refuse(find_target(resource, observed, image), resource, refusal or accelerators.refusal(resource, image))
+    reason = refusal or accelerators.refusal(resource, image) or gateways.refusal(resource, observed)
+    target = refuse(find_target(resource, observed, image), resource, reason)
     situation = look(resource, target, observed, now, tracing)
     progress = decide(situation)
     after = replace(situation, resource=replace(resource, status=progress))
@@ -84,12 +86,12 @@ def plan(
         status=status,
         objects=wanted_objects(decided, traffic, images),
         scales=wanted_scales(decided),
-        router_version=envoy.version(traffic),
+        router_version=backend_of(resource).version(traffic),
         events=events.notes(resource.status, status),
         requeue_after=0.0 if progress != resource.status else requeue_after(decided),
         new_window=_opens_window(resource.status, status),
         dry_run=_newly_started(situation, decided),
-        prune=_records_complete(decided),
+        prune=_records_complete(decided) and not gateways.changing(situation),
     )
 
 
@@ -116,7 +118,7 @@ def look(
     resource: ModelDeployment, target: Target, observed: Observed, now: datetime, tracing: Tracing | None
 ) -> Situation:
     """The situation, with the routers' reports held against what status asks of them."""
-    version = envoy.version(wanted_traffic(resource, tracing))
+    version = backend_of(resource).version(wanted_traffic(resource, tracing))
     routers = [pod for pod in observed.router.pods if pod.ready]
     verified = bool(routers) and all(pod.config_version == version for pod in routers)
     return Situation(resource, target, observed, verified, now)
@@ -194,8 +196,14 @@ def wanted_objects(s: Situation, traffic: Traffic, images: Images) -> tuple[Mani
         *(manifest for record in live for manifest in workloads.manifests(s.resource, record)),
         *_autoscalers(s),
         *_resolver_jobs(s, images),
-        *envoy.manifests(s.resource, traffic, images.router),
+        *_router(s, traffic, images.router),
     )
+
+
+def _router(s: Situation, traffic: Traffic, image: str) -> tuple[Manifest, ...]:
+    """The objects that route; none of a kind that the cluster does not have."""
+    manifests = backend_of(s.resource).manifests(s.resource, traffic, image)
+    return tuple(manifest for manifest in manifests if manifest["kind"] not in s.observed.absent)
 
 
 def known_records(s: Situation) -> Mapping[str, RevisionRecord]:
@@ -240,7 +248,7 @@ def _resolver_jobs(s: Situation, images: Images) -> tuple[Manifest, ...]:
 def wanted_scales(s: Situation) -> dict[str, int]:
     """Replica counts to write. Where an autoscaler owns the count, only one that lies below the floor is raised."""
     automatic = s.resource.spec.scaling.max_replicas is not None
-    scales = dict(envoy.scales(s.resource))
+    scales = dict(backend_of(s.resource).scales(s.resource))
     for revision, floor in _floors(s).items():
         seen = s.observed.workloads.get(revision)
         if not automatic or seen is None or seen.wanted < floor:

@@ -1,15 +1,16 @@
 """What the routers should do, from status and spec alone: so a decision that is written down is carried out."""
 
 from sluice_operator.api import names
+from sluice_operator.api.gateway import Gateway
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.spec import PlainHTTP
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
-from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Tracing, Traffic
+from sluice_operator.routing.base import Attached, Copied, Doors, Matched, Parent, Previewed, Tracing, Traffic
 
 
 def wanted_traffic(resource: ModelDeployment, tracing: Tracing | None = None) -> Traffic:
     """The traffic that status asks for, traced where the operator's own settings say so."""
-    weights, endpoint = _weights(resource.status), resource.spec.endpoint
+    weights, endpoint, router = _weights(resource.status), resource.spec.endpoint, resource.spec.router
     return Traffic(
         namespace=resource.namespace,
         name=resource.name,
@@ -19,9 +20,20 @@ def wanted_traffic(resource: ModelDeployment, tracing: Tracing | None = None) ->
         mirror=_mirror(resource),
         preview=_preview(resource),
         # Where there is no choice nobody needs to be known.
-        sticky=resource.spec.router.sticky if len(weights) > 1 else None,
+        sticky=router.sticky if len(weights) > 1 else None,
         doors=Doors(http=endpoint.http is PlainHTTP.enabled, https=endpoint.tls is not None),
-        tracing=tracing,
+        # A gateway's traces are its own.
+        tracing=None if router.gateway else tracing,
+        gateway=_attached(router.gateway) if router.gateway else None,
+    )
+
+
+def _attached(gateway: Gateway) -> Attached:
+    return Attached(
+        parents=tuple(Parent(ref.name, ref.namespace, ref.section_name) for ref in gateway.parent_refs),
+        hostnames=tuple(gateway.hostnames),
+        grpc_hostnames=tuple(gateway.grpc_hostnames),
+        named=gateway.revision_header,
     )
 
 

@@ -52,6 +52,27 @@ class Tracing:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """A Gateway, or one listener (`section`) of it; without a namespace in the route's own."""
+
+    name: str
+    namespace: str | None = None
+    section: str | None = None
+
+
+@dataclass(frozen=True)
+class Attached:
+    """Where a gateway's routes hang, and by which names they are called; no `grpc_hostnames`: no gRPC. `named`: answers
+    say which revision gave them.
+    """
+
+    parents: tuple[Parent, ...]
+    hostnames: tuple[str, ...] = ()
+    grpc_hostnames: tuple[str, ...] = ()
+    named: bool = True
+
+
+@dataclass(frozen=True)
 class Traffic:
     """What the router should do: a plain value, compared and hashed by what it renders to.
 
@@ -73,6 +94,7 @@ class Traffic:
     preview: Previewed | None = None
     doors: Doors = Doors()
     tracing: Tracing | None = None
+    gateway: Attached | None = None
     cluster_domain: str = "cluster.local"
 
     def __post_init__(self) -> None:

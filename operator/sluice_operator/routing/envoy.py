@@ -3,7 +3,6 @@
 The data plane needs no operator: routers start, restart and go on from the files that the ConfigMap holds.
 """
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -37,8 +36,7 @@ def scales(owner: ModelDeployment) -> Mapping[str, int]:
 def config_map(owner: ModelDeployment, traffic: Traffic) -> Manifest:
     """The four files. The weights stand beside them, so that a lost status can be rebuilt from what is true."""
     metadata = names.metadata(owner, names.router(owner.name), "router")
-    weights = json.dumps(dict(sorted(traffic.weights.items())), separators=(",", ":"))
-    annotations = {names.WEIGHTS: weights, names.CONFIG_VERSION: version(traffic)}
+    annotations = names.decided(traffic.weights, version(traffic))
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -1,15 +1,14 @@
 """What is written to the cluster, whole. `UPDATE_GOLDEN=1 pytest tests/unit/routing` accepts a wanted change."""
 
-import os
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sluice_operator.api.matching import Match, Sticky, StickyCookie
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy
 from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Tracing, Traffic
+from support.golden import compare
 
 GOLDEN = Path(__file__).parent / "golden"
 STABLE, CANARY = "0123456789", "abcdef0123"
@@ -40,30 +39,12 @@ CASES = {
 }
 
 
-class _Literal(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, so that a diff shows the line that changed."""
-
-
-def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Literal.add_representer(str, _block)
-
-
-def _compare(path: Path, documents: list[object]) -> None:
-    text = yaml.dump_all(documents, Dumper=_Literal, sort_keys=False, width=120)
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(text)
-    assert text == path.read_text()
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_the_split_is_written_as_the_golden_file_says(case: str, owner: ModelDeployment) -> None:
-    _compare(GOLDEN / f"{case}.yaml", [envoy.config_map(owner, CASES[case])])
+    compare(GOLDEN / f"{case}.yaml", [envoy.config_map(owner, CASES[case])])
 
 
 def test_the_workload_is_written_as_the_golden_file_says(owner: ModelDeployment) -> None:
     config_map, *workload = envoy.manifests(owner, CASES["canary-weighted"], "envoy:test")
     assert config_map["kind"] == "ConfigMap"
-    _compare(GOLDEN / "workload.yaml", list(workload))
+    compare(GOLDEN / "workload.yaml", list(workload))

@@ -7,13 +7,12 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment, Reported
-from sluice_operator.api.spec import ModelDeploymentSpec, Runtime
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.cluster.errors import ClusterError, Conflict
 from sluice_operator.cluster.kinds import CHILDREN, kind_of
@@ -27,11 +26,11 @@ from sluice_operator.planning.observed import (
     Workload,
 )
 from sluice_operator.planning.plan import EventNote, Plan
-from sluice_operator.planning.planner import Images
 from sluice_operator.reconcile import Reconciler
 
+from .world import IMAGES, START, record_of
+
 NAME, SPACE = "m", "shop"
-IMAGES = Images(runtime="runtime:1", router="envoy:1")
 
 
 class Killed(Exception):  # noqa: N818 - what the kubelet calls it
@@ -84,7 +83,7 @@ class Simulation:
         self.lagging = False
         self.routers_follow = True
         self.windows: dict[str, Window] | None = {}
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.now = START
         self.writes_left: int | None = None
         self.quiet = False
         self.raised: list[tuple[str, int]] = []
@@ -229,7 +228,7 @@ class Simulation:
         revision = manifest["metadata"]["labels"].get(names.REVISION, "")
         if manifest["kind"] == "ControllerRevision" and revision not in self.truth.records:
             self._spend()
-            self.truth.records[revision] = _record(manifest["data"])
+            self.truth.records[revision] = record_of(manifest["data"])
         elif manifest["kind"] == "ConfigMap" and self.truth.config != (config := _config(manifest)):
             self._spend()
             self.truth.config = config
@@ -306,10 +305,6 @@ class Simulation:
             self.raised.append((after.canary.revision, seen.available if seen else 0))
 
 
-def _record(data: Any) -> RevisionRecord:
-    return replace(RevisionRecord(**data), runtime=Runtime.model_validate(data["runtime"]))
-
-
 def _config(manifest: Manifest) -> Config:
     annotations = manifest["metadata"]["annotations"]
     clusters = re.findall(r"^  name: '?([0-9a-f]{10})'?$", manifest["data"]["cds.yaml"], re.MULTILINE)
@@ -323,10 +318,3 @@ def _drive(coroutine: Any) -> Any:
     except StopIteration as end:
         return end.value
     raise AssertionError("the simulation never waits")
-
-
-def spec_of(uri: str, **changes: Any) -> dict[str, Any]:
-    """A spec on the wire, checked."""
-    spec = {"model": {"uri": uri, "digest": "sha256:" + "0" * 64}, **changes}
-    ModelDeploymentSpec.model_validate(spec)
-    return spec

@@ -11,7 +11,8 @@ from sluice_operator.api.status import Phase
 from sluice_operator.planning.observed import Problem, Window
 from sluice_operator.planning.traffic import wanted_traffic
 
-from .simulation import Simulation, spec_of
+from .simulation import Simulation
+from .world import make_spec
 
 REPLICAS = 3
 DRAIN_SECONDS = 30
@@ -49,12 +50,12 @@ class Rollouts(RuleBasedStateMachine):
     @initialize(walk=st.sampled_from(list(WALKS)))
     def serve_the_first_version(self, walk: str) -> None:
         rollout = {"drainDelay": f"{DRAIN_SECONDS}s", "readyDeadline": "10m", **WALKS[walk]}
-        self.sim = Simulation(spec_of(uri(1), scaling={"replicas": REPLICAS}, rollout=rollout))
+        self.sim = Simulation(make_spec(uri(1), scaling={"replicas": REPLICAS}, rollout=rollout))
         self.sim.settle()
 
     @rule(number=st.integers(1, 4))
     def another_version(self, number: int) -> None:
-        self.sim.ask(model=spec_of(uri(number))["model"])
+        self.sim.ask(model=make_spec(uri(number))["model"])
 
     @rule(walk=st.sampled_from(list(WALKS)))
     def another_walk(self, walk: str) -> None:

@@ -101,7 +101,7 @@ class World:
     def carry_out(self, decided: Plan) -> None:
         self.events.extend(decided.events)
         self.objects = decided.objects
-        self.records = {m["data"]["revision"]: _record(m["data"]) for m in self.of_kind("ControllerRevision")}
+        self.records = {m["data"]["revision"]: record_of(m["data"]) for m in self.of_kind("ControllerRevision")}
         live = [m["metadata"]["labels"][names.REVISION] for m in self.of_kind("Deployment") if _is_model(m)]
         scales = {name.removeprefix("m-"): count for name, count in decided.scales.items()}
         self.wanted = {rev: scales.get(rev, self.wanted.get(rev, 1)) for rev in live}
@@ -148,7 +148,8 @@ def _is_model(manifest: Any) -> bool:
     return bool(manifest["metadata"]["labels"][names.COMPONENT] == "model")
 
 
-def _record(data: Any) -> RevisionRecord:
+def record_of(data: Any) -> RevisionRecord:
+    """What a ControllerRevision holds."""
     return replace(RevisionRecord(**data), runtime=Runtime.model_validate(data["runtime"]))
 
 

@@ -7,7 +7,6 @@ alone, the answers do not depend on what else runs on a cluster, and it is there
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ from localcluster import build, certs, packages, processes
 from localcluster.errors import ClusterError
 from localcluster.shell import tail
 from support.kube import Kube, KubectlError
+from support.ports import free_port
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -55,7 +55,7 @@ class ApiServer:
 def running(folder: Path) -> Iterator[ApiServer]:
     """Start etcd and the API server with all their files in `folder`; both are ended on leaving."""
     packages.ensure()
-    store, peer, port = free_ports(3)
+    store, peer, port = (free_port() for _ in range(3))
     token = token_hex(16)
     (folder / "tokens.csv").write_text(f'{token},administrator,1,"system:masters"\n')
     certs.new_key(folder / "service-accounts.key")
@@ -122,15 +122,6 @@ def keep(path: Path, config: Mapping[str, Any]) -> Path:
     path.write_text(json.dumps(config))
     path.chmod(0o600)
     return path
-
-
-def free_ports(count: int) -> Sequence[int]:
-    """Ports that nobody listens on; all are held until the last is found, so that none comes twice."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 @contextmanager

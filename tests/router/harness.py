@@ -20,6 +20,7 @@ from sluice_operator.planning.observed import RouterPod
 from sluice_operator.routing import envoy_config
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_layout import Address, Layout
+from support.ports import free_port
 
 ENVOY = Path(sys.executable).parent / "envoy"
 V1, V2 = "0123456789", "abcdef0123"
@@ -32,12 +33,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def traffic(weights: Mapping[str, int], *revisions: str) -> Traffic:
     """Traffic of the model `m`; the known revisions are the weighted ones unless named."""
     return Traffic("shop", "m", weights, revisions or tuple(weights))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def eventually(happens: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -65,7 +60,7 @@ class Upstream:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, keepalive_timeout=75, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
+        site = web.TCPSite(self._runner, self.host, self.port or free_port())
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self.host, self.port

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from router.collector import Collector, Seen
 from router.dns import Rcode
-from router.harness import V1, Bench, Router, Upstream, eventually, free_port, traffic
+from router.harness import V1, Bench, Router, Upstream, eventually, traffic
 from router.load import steady, until
 from runtime.harness import Running, config_for, package_of, serving
 from runtime.models import trained
@@ -20,6 +20,7 @@ from runtime.raw import BODY, PATH
 from runtime.test_protocol_grpc import RAW, X, tensor
 from sluice_operator.routing.base import Tracing, Traffic
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
+from support.ports import free_port
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, NOT_SAMPLED = f"00-{TRACE}-{CALLER}-01", f"00-{TRACE}-{CALLER}-00"

@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from onnx import ModelProto
 from sluice.config import RuntimeConfig
 from sluice.failures import Failure, Resolved, parse_termination
 from sluice.package import write_package
+from support.ports import free_port
 
 SERVING = Path(__file__).resolve().parents[2] / "serving"
 PATIENCE = 60.0
@@ -45,14 +45,6 @@ def config_for(package: Path, **changes: Any) -> RuntimeConfig:
         "drain_seconds": 5,
     }
     return RuntimeConfig.model_validate({**settings, **changes})
-
-
-def free_port() -> int:
-    """A port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start(module: str, config: RuntimeConfig, **more: str) -> subprocess.Popen[bytes]:

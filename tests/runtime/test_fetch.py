@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.harness import free_port, run
+from runtime.harness import run
 from runtime.models import fails_beyond_the_table
 from runtime.webserver import WebServer, web_server
 from sluice.config import Fetching, RuntimeConfig
@@ -16,6 +16,7 @@ from sluice.failures import Failure, PackageError, Reason, Resolved
 from sluice.package import write_package
 from sluice_runtime.download import Download, credentials
 from sluice_runtime.store import fetch_package
+from support.ports import free_port
 
 
 @pytest.fixture(scope="module")

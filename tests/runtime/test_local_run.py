@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime.harness import PATIENCE, SERVING, free_port, package_of
+from runtime.harness import PATIENCE, SERVING, package_of
 from runtime.models import trained
 from sluice.archive import write_archive
+from support.ports import free_port
 
 ROW = json.dumps([[0.5] * 30])
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from runtime.harness import PATIENCE, SERVING, Running, config_for, eventually, free_port, serving, start
+from runtime.harness import PATIENCE, SERVING, Running, config_for, eventually, serving, start
 from runtime.raw import BODY, PATH, request
 from runtime.raw import ask as ask_raw
 from sluice.failures import Failure, parse_termination
+from support.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -22,6 +22,7 @@ from controlplane.apiserver import ApiServer
 from controlplane.crd import definition
 from localcluster import certs
 from support.kube import Kube, KubectlError
+from support.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PATIENCE = 90.0
@@ -60,7 +61,7 @@ class ControlPlane:
 @contextmanager
 def control_plane(folder: Path) -> Iterator[ControlPlane]:
     """etcd and an API server that has not been started yet."""
-    store, peer, port = apiserver.free_ports(3)
+    store, peer, port = (free_port() for _ in range(3))
     token = "administrator-of-this-test"
     (folder / "tokens.csv").write_text(f'{token},administrator,1,"system:masters"\n')
     certs.new_key(folder / "service-accounts.key")
@@ -119,7 +120,7 @@ class Operator:
 @contextmanager
 def operator(kubeconfig: Path, log: Path, *flags: str) -> Iterator[Operator]:
     """Start `python -m sluice_operator`; it is killed on leaving where it still runs."""
-    (port,) = apiserver.free_ports(1)
+    port = free_port()
     command = [sys.executable, "-m", "sluice_operator", f"--kubeconfig={kubeconfig}", f"--metrics-port={port}"]
     command += ["--runtime-image=img/runtime:1", "--router-image=img/router:1", *flags]
     paths = os.pathsep.join(str(REPOSITORY / root) for root in ("operator", "serving"))

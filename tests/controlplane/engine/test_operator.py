@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from controlplane import apiserver
 from controlplane.crd import definition
 from controlplane.engine.process import ControlPlane, Operator, at_rest, control_plane, install, operator, until
 from support.kube import Kube, KubectlError, condition
+from support.ports import free_port
 
 MODEL = {
     "apiVersion": "sluice.dev/v1alpha1",
@@ -196,7 +196,7 @@ def stored(kube: Kube, text: str) -> bool:
 
 def test_the_dashboard_shows_what_the_operator_sees(plane: ControlPlane, kube: Kube, tmp_path: Path) -> None:
     kube.apply(MODEL)
-    (port,) = apiserver.free_ports(1)
+    port = free_port()
     with operator(plane.server.kubeconfig, tmp_path / "seen.log", f"--dashboard=127.0.0.1:{port}") as seen:
         until(seen.ready, "the operator is ready")
         until(lambda: model_deployment(kube) != "", "its Deployments are there")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from sluice_operator.planning import questions
 from sluice_operator.planning.analysis import Measured, judge
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Answer, Window
+from support.ports import free_port
 
 CANARY, STABLE = "abcdef0123", "0123456789"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,12 +59,6 @@ def program() -> Path:
         package.unlink()
         unpacked.rename(folder)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture

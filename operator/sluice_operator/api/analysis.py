@@ -33,6 +33,7 @@ class CheckMetric(StrEnum):
     latency_p50 = "latencyP50"
     latency_p95 = "latencyP95"
     latency_p99 = "latencyP99"
+    answers_differ = "answersDiffer"
 
 
 class PrometheusQuery(ApiModel):
@@ -77,8 +78,13 @@ class Check(ApiModel):
             ("has(self.prometheus) || !has(self.min)", "min is for prometheus"),
             ("!has(self.webhook) || !has(self.max)", "a webhook judges by itself: it has no max"),
             (
-                "!has(self.metric) || self.metric != 'errorRate' || !has(self.max) || self.max <= 1.0",
-                "max of errorRate is a fraction between 0 and 1",
+                "!has(self.metric) || !(self.metric in ['errorRate', 'answersDiffer']) || !has(self.max) || "
+                "self.max <= 1.0",
+                "max of errorRate and answersDiffer is a fraction between 0 and 1",
+            ),
+            (
+                "!has(self.metric) || self.metric != 'answersDiffer' || !has(self.maxTimesStable)",
+                "answersDiffer compares with stable by itself: it has max alone",
             ),
             (
                 "!has(self.metric) || !has(self.max) || self.max >= 0.0",
@@ -93,8 +99,10 @@ class Check(ApiModel):
     metric: CheckMetric | None = Field(
         default=None,
         description="errorRate: fraction of requests answered with a 5xx (REST) or a server's status (gRPC), seen by "
-        "the routers. latencyP50, latencyP95, latencyP99: percentiles in seconds, measured in the runtime. Judged by "
-        "a sequential test, so that few requests neither condemn nor acquit.",
+        "the routers. latencyP50, latencyP95, latencyP99: percentiles in seconds, measured in the runtime. "
+        "answersDiffer: fraction of the copied requests to which the new version says something else than stable, by "
+        "mirror.compare; only while requests are copied. Judged by a sequential test, so that few requests neither "
+        "condemn nor acquit.",
     )
     prometheus: PrometheusQuery | None = Field(
         default=None, description="Ask a Prometheus; its address is analysis.prometheus or the operator's own."
@@ -102,7 +110,8 @@ class Check(ApiModel):
     webhook: WebhookCheck | None = Field(default=None, description="Ask a service of your own.")
     max: float | None = Field(
         default=None,
-        description="Absolute limit: a fraction for errorRate, seconds for a latency, the query's unit for prometheus.",
+        description="Absolute limit: a fraction for errorRate and answersDiffer, seconds for a latency, the query's "
+        "unit for prometheus.",
     )
     min: float | None = Field(default=None, description="Least value of a query.")
     max_times_stable: Annotated[float, Field(ge=1)] | None = Field(

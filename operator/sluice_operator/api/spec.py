@@ -222,6 +222,21 @@ class Step(ApiModel):
     )
 
 
+class Compare(ApiModel):
+    """When two answers to the same request count as the same.
+
+    Two numbers of floating point may differ by absoluteTolerance + relativeTolerance * |stable's|; everything else
+    (class labels, text, shapes, which requests are refused) has to be equal.
+    """
+
+    relative_tolerance: Annotated[float, Field(ge=0)] = Field(
+        default=1e-4, description="As a fraction of stable's number. 0.05 for a model trained anew: within 5 percent."
+    )
+    absolute_tolerance: Annotated[float, Field(ge=0)] = Field(
+        default=1e-6, description="In the output's own unit, for numbers near 0."
+    )
+
+
 class Mirror(ApiModel):
     """Copies of requests for a new version, before it answers anybody."""
 
@@ -229,6 +244,12 @@ class Mirror(ApiModel):
         default=100, description="Percent of the requests that are copied to the new version."
     )
     hold: Duration = Field(default="1m", description="How long, counted from when every router is seen to copy.")
+    compare: Compare = Field(
+        default=Compare(),
+        description="How the new version's answers to copies are compared with stable's answers to the same requests. "
+        "What is found stands in status.rollout.comparison; it decides something only in a check of answersDiffer. "
+        "Needs the backend Envoy.",
+    )
 
 
 class Strategy(StrEnum):
@@ -252,6 +273,11 @@ class Preview(ApiModel):
     )
 
 
+def compares_nothing(analysis: str) -> str:
+    """CEL: no check of an analysis is of answersDiffer."""
+    return f"{analysis}.checks.all(c, !has(c.metric) || c.metric != 'answersDiffer')"
+
+
 class Rollout(ApiModel):
     """How a new version takes over. Changing it restarts nothing."""
 
@@ -268,6 +294,10 @@ class Rollout(ApiModel):
             (
                 "!has(self.preview) || self.strategy == 'BlueGreen'",
                 "preview belongs to the strategy BlueGreen: with Canary, a first step of weight 0 does the same",
+            ),
+            (
+                f"has(self.mirror) || !has(self.analysis) || {compares_nothing('self.analysis')}",
+                "a check of answersDiffer needs mirror: only answers to copied requests are compared",
             ),
         )
     )
@@ -303,7 +333,8 @@ class Rollout(ApiModel):
         default=None,
         description="A phase before the first step: the new version gets copies of requests that the stable version "
         "answers, and its own answers are discarded. Callers notice nothing of it, whatever becomes of the copies. "
-        "Errors and latency of the copies are judged by `analysis`; what the answers say is not compared.",
+        "Errors and latency of the copies are judged by `analysis`, and so is, by a check of answersDiffer, what the "
+        "answers say.",
     )
     match: Annotated[list[Match], Field(max_length=8)] = Field(
         default_factory=list,
@@ -451,6 +482,10 @@ class ModelDeploymentSpec(ApiModel):
             (
                 f"{_ENVOY} || !has(self.rollout.preview) || !self.rollout.preview.service",
                 "preview.service needs the backend Envoy: with a gateway, preview by rollout.match",
+            ),
+            (
+                f"{_ENVOY} || !has(self.rollout.analysis) || {compares_nothing('self.rollout.analysis')}",
+                "a check of answersDiffer needs the backend Envoy: a gateway does not mark requests and their copies",
             ),
             (
                 f"{_ENVOY} || !has(self.rollout.match) || self.rollout.match.all(m, !has(m.cookie) || "

@@ -96,6 +96,26 @@ class AnalysisStatus(StatusModel):
     measurements: list[Measurement] = Field(default_factory=list, description="The last few measurements.")
 
 
+class OutputComparison(StatusModel):
+    """How an output differs."""
+
+    name: str = Field(description="The output.")
+    different: int = Field(default=0, description="Pairs in which it differs.")
+    largest_difference: float = Field(
+        default=0.0, description="The largest difference of two numbers of floating point, in the output's own unit."
+    )
+
+
+class ComparisonStatus(StatusModel):
+    """What the canary says to copies of requests, beside what stable says to the same requests; bounded."""
+
+    pairs: int = Field(default=0, description="Requests whose two answers were compared.")
+    different: int = Field(default=0, description="Those to which the canary says something else.")
+    errors: int = Field(default=0, description="Of those, the ones that one of the two answered with an error.")
+    outputs: list[OutputComparison] = Field(default_factory=list, description="By output, that with most first.")
+    at: str = Field(description="When it was last written down.")
+
+
 class GateStatus(StatusModel):
     """What a webhook said that must say yes."""
 
@@ -134,6 +154,9 @@ class RolloutStatus(StatusModel):
     hold_started_at: str | None = Field(default=None, description="When the weight was first verified.")
     stable_replicas: int = Field(default=0, description="Stable's pods when the rollout began: its floor meanwhile.")
     analysis: AnalysisStatus = Field(default=AnalysisStatus(), description="Judgement so far.")
+    comparison: ComparisonStatus | None = Field(
+        default=None, description="The canary's answers to copies of requests, beside stable's."
+    )
     gates: list[GateStatus] = Field(default_factory=list, description="Webhooks that were asked in this rollout.")
     failure: "Failure | None" = Field(default=None, description="Why it is being taken back.")
     requested_by: str = Field(default="", description="Who asked for it: a field manager, or a request's `by`.")

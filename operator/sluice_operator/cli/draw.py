@@ -35,6 +35,8 @@ def draw(shown: Json, now: datetime) -> Group:
     parts += ["", _revisions(shown, now)]
     if shown["analysis"]:
         parts += ["", *_analysis(shown["analysis"], now)]
+    if comparison := shown["comparison"]:
+        parts += ["", Text.from_markup(f"[dim]Copies[/]    {escape(comparison['message'])}")]
     parts += _requests(shown["requests"], now)
     parts += _events(shown["events"], now)
     return Group(*parts)

@@ -15,6 +15,7 @@ from sluice_operator.api.spec import Rollout
 from sluice_operator.api.status import ModelDeploymentStatus, Phase, RevisionStatus
 from sluice_operator.cli.rates import Rate
 from sluice_operator.planning.clock import seconds_since
+from sluice_operator.planning.comparing import sentence
 from sluice_operator.planning.headline import headline
 
 Json = Mapping[str, Any]
@@ -39,6 +40,7 @@ def picture(
         "pause": status.rollout.pause.to_json() if status.rollout and status.rollout.pause else None,
         "revisions": revisions(status, pods, rates),
         "analysis": _analysis(rollout, status),
+        "comparison": _comparison(status),
         "conditions": [condition.to_json() for condition in status.conditions],
         "requests": [request.to_json() for request in status.requests],
         "history": history(status),
@@ -136,6 +138,11 @@ def _analysis(rollout: Json, status: ModelDeploymentStatus) -> dict[str, Any] | 
         return None
     limit = rollout["analysis"].get("failureLimit")
     return {**status.rollout.analysis.to_json(), "failureLimit": limit}
+
+
+def _comparison(status: ModelDeploymentStatus) -> dict[str, Any] | None:
+    told = status.rollout.comparison if status.rollout else None
+    return {**told.to_json(), "message": sentence(told)} if told else None
 
 
 def history(status: ModelDeploymentStatus) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The cluster as reconciling sees it: read from memory, write what differs, tell people. Joins this package's parts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,7 +17,8 @@ from sluice_operator.cluster.events import Recorder
 from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT
 from sluice_operator.cluster.observe import Seen
 from sluice_operator.cluster.told import Told
-from sluice_operator.planning import questions
+from sluice_operator.planning import comparing, questions
+from sluice_operator.planning.comparison import Comparison, Tolerance
 from sluice_operator.planning.observed import Answer, Observed, RouterPod, RouterState, Window
 from sluice_operator.planning.plan import EventNote, Plan
 from sluice_operator.planning.questions import Question
@@ -39,6 +41,14 @@ class Traffic(Protocol):
 
     def forget(self, key: Key) -> None:
         """Drop the window."""
+
+    async def comparison(
+        self, key: Key, versions: tuple[str, str], pod_ips: Mapping[str, Sequence[str]], tolerance: Tolerance
+    ) -> Comparison:
+        """What stable and canary said to the same requests."""
+
+    def forget_comparison(self, key: Key) -> None:
+        """Drop what they said."""
 
 
 class Outside(Protocol):
@@ -73,6 +83,7 @@ class Cluster:
         if body is None or body["metadata"].get("deletionTimestamp"):
             # While it goes, its children belong to the garbage collector; bringing them back would fight it.
             self._traffic.forget(Key(namespace, name))
+            self._traffic.forget_comparison(Key(namespace, name))
             self._outside.answers(Key(namespace, name), namespace, ())
             return None
         return ModelDeployment.parse(dict(body))
@@ -83,12 +94,14 @@ class Cluster:
         silent = observe.silent(self._cache, key, self._clock())
         seen = observe.gather(self._cache, key, await self._told.warnings(silent))
         workloads = observe.workloads(seen)
+        comparison = await self._comparison(resource, key, seen)
         return Observed(
             records=observe.records(seen),
             workloads=workloads,
             router=await self._router(seen, sorted(workloads)),
             resolvers=observe.resolvers(seen),
-            windows=await self._windows(resource, key, seen, sorted(workloads)),
+            windows=with_pairs(await self._windows(resource, key, seen, sorted(workloads)), resource, comparison),
+            comparison=comparison,
             answers=self._outside.answers(key, key.namespace, questions.due(resource, self._clock())),
         )
 
@@ -144,6 +157,28 @@ class Cluster:
             return None
         pods = {revision: observe.model_ips(seen, revision) for revision in revisions}
         return await self._traffic.windows(key, observe.router_ips(seen), pods)
+
+    async def _comparison(self, resource: ModelDeployment, key: Key, seen: Seen) -> Comparison | None:
+        """What both versions say to the same requests, while these are copied."""
+        status, mirror = resource.status, resource.spec.rollout.mirror
+        if not (comparing.copied(resource) and status.stable and status.canary and mirror):
+            self._traffic.forget_comparison(key)
+            return None
+        versions = (status.stable.revision, status.canary.revision)
+        pods = {revision: observe.model_ips(seen, revision) for revision in versions}
+        tolerance = Tolerance(mirror.compare.relative_tolerance, mirror.compare.absolute_tolerance)
+        return await self._traffic.comparison(key, versions, pods, tolerance)
+
+
+def with_pairs(
+    windows: Mapping[str, Window] | None, resource: ModelDeployment, comparison: Comparison | None
+) -> Mapping[str, Window] | None:
+    """The windows, with what was compared in the canary's, if that could be read from all pods."""
+    canary = resource.status.canary
+    window = windows.get(canary.revision) if windows and canary else None
+    if not (windows and canary and window and comparison and comparison.complete):
+        return windows
+    return {**windows, canary.revision: replace(window, pairs=comparison.pairs, different=comparison.different)}
 
 
 def _name(pod: Mapping[str, Any]) -> str:

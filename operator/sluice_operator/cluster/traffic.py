@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from sluice_operator.cluster import prometheus_text, router_stats
+from sluice_operator.cluster.answers import AnswerObserver
 from sluice_operator.cluster.increments import Increments
 from sluice_operator.planning.observed import RouterPod, Window
 from sluice_operator.routing.envoy_bootstrap import UPTIME_LAG_SECONDS
@@ -53,6 +54,9 @@ class TrafficObserver:
         self._runtime_port = runtime_port
         self._clock = clock
         self._measured: dict[Key, _Measured] = {}
+        self._answers = AnswerObserver(http, runtime_port)
+        self.comparison = self._answers.comparison
+        self.forget_comparison = self._answers.forget
 
     async def routers(self, pods: Sequence[tuple[str, str, bool]], revisions: Sequence[str]) -> tuple[RouterPod, ...]:
         """What each router (name, IP, ready) applies, and the members it holds healthy of each revision."""
@@ -96,6 +100,7 @@ class TrafficObserver:
 
     def open_window(self, key: Key) -> None:
         """Open a new window from the last look; without one, the next call of `windows` opens it."""
+        self._answers.open_window(key)
         if measured := self._measured.get(key):
             now = self._clock()
             measured.answers.reopen(now)

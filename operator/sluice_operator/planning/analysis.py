@@ -4,7 +4,8 @@ Fail: the data shows that a limit is exceeded. Pass: it shows that the limit is 
 matters. Neither of the two: Inconclusive, and the window grows. How sure that is, over all looks of a rollout, says
 `evidence`. A fault of the measurement is an Error, never a fault of the model.
 
-Every metric is a share of bad requests: for errorRate those answered with an error, against the limit itself; for a
+Every metric is a share of bad requests: for errorRate those answered with an error, and for answersDiffer copies that
+are answered otherwise than the requests themselves, against the limit itself; for a
 percentile those slower than the limit, against 1, 5 or 50 %, because a p99 is above a limit exactly if more than 1 % of
 the requests are slower. Relative to stable the same shares of both are compared, the canary's beyond `maxTimesStable`
 times stable's own percentile.
@@ -31,9 +32,11 @@ _MATTERS = {
     CheckMetric.latency_p50: 0.10,
     CheckMetric.latency_p95: 0.05,
     CheckMetric.latency_p99: 0.02,
+    CheckMetric.answers_differ: 0.05,
 }
-"""The least difference of shares that matters. A version passes on its errors only if it is shown to fail on less
-than 5 points more than the limit; on its p99 only if its p97 is within the limit, on p95 and p50 if p90 and p40 are.
+"""The least difference of shares that matters. A version passes on its errors, and on answers that differ, only if it
+is shown to have less than 5 points more of them than the limit; on its p99 only if its p97 is within the limit, on p95
+and p50 if p90 and p40 are.
 """
 _WORST_FIRST: tuple[Verdict, ...] = ("Fail", "Error", "Inconclusive", "Pass")
 
@@ -50,13 +53,17 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that a measurement rests on. `windows`: by role, None where they cannot be read; `number` counts windows."""
+    """All that a measurement rests on. `windows`: by role, None where they cannot be read; `number` counts windows.
+
+    `copied`: the canary gets copies of requests, so that answers can be compared.
+    """
 
     canary: Window | None
     stable: Window | None
     faulty: bool
     answers: Mapping[str, Answer]
     number: int
+    copied: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ def judge(rules: Analysis, seen: Measured) -> Judgement:
     """Judge what was seen against the limits."""
     requests = seen.canary.requests if seen.canary else 0
     enough = requests >= rules.min_requests
-    checks = tuple(_held_back(_check(rules, check, seen), enough) for check in rules.checks)
+    asked = [check for check in rules.checks if seen.copied or check.metric is not CheckMetric.answers_differ]
+    checks = tuple(_held_back(_check(rules, check, seen), enough) for check in asked)
     counted = [check for check in checks if not check.dry_run]
     verdict = _worst([check.verdict for check in counted]) if counted else ("Pass" if enough else "Inconclusive")
     said = "; ".join(check.message for check in counted if check.verdict == verdict)
@@ -155,19 +163,28 @@ def _metric(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) 
 def _total(metric: CheckMetric, window: Window | None) -> int:
     if window is None:
         return 0
-    return window.requests if metric is CheckMetric.error_rate else int(count(window.latency or {}))
+    return int(_bad(metric, window, 0.0).total)
 
 
 def _comparisons(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) -> Sequence[_Comparison]:
-    if seen.faulty or (seen.canary and metric is not CheckMetric.error_rate and seen.canary.latency is None):
+    if seen.faulty or (seen.canary and _unread(metric, seen.canary)):
         return [_Comparison("Error", check.max, "cannot be read")]
     if seen.canary is None or measure(metric, seen.canary) is None:
         return [_Comparison("Inconclusive", check.max, "has no requests")]
+    if (total := _total(metric, seen.canary)) < rules.min_requests and metric is CheckMetric.answers_differ:
+        said = f"on {total} pairs of answers of the {rules.min_requests} that a verdict needs"
+        return [_Comparison("Inconclusive", check.max, said)]
     need = evidence.needed(1.0 - rules.confidence, comparisons(rules), seen.number)
     found = [] if check.max is None else [_absolute(metric, check.max, seen.canary, need)]
     if check.max_times_stable is not None:
         found.append(_relative(rules, metric, check.max_times_stable, seen, need))
     return found
+
+
+def _unread(metric: CheckMetric, window: Window) -> bool:
+    if metric is CheckMetric.answers_differ:
+        return window.pairs is None
+    return metric is not CheckMetric.error_rate and window.latency is None
 
 
 def comparisons(rules: Analysis) -> int:
@@ -178,7 +195,7 @@ def comparisons(rules: Analysis) -> int:
 
 def _absolute(metric: CheckMetric, limit: float, canary: Window, need: float) -> _Comparison:
     side = _bad(metric, canary, limit)
-    share = limit if metric is CheckMetric.error_rate else 1.0 - _PERCENTILES[metric]
+    share = 1.0 - _PERCENTILES[metric] if metric in _PERCENTILES else limit
     against = evidence.above(side.bad, side.total, share, _MATTERS[metric])
     return _verdict(against >= need, _is_shown_good(side, share, _MATTERS[metric]), f"{limit:.4g}", limit)
 
@@ -213,6 +230,8 @@ def _verdict(bad: bool, good: bool, shown: str, limit: float) -> _Comparison:
 def _bad(metric: CheckMetric, window: Window, limit: float) -> _Side:
     if metric is CheckMetric.error_rate:
         return _Side(window.errors, window.requests)
+    if metric is CheckMetric.answers_differ:
+        return _Side(window.different, window.pairs or 0)
     latency = window.latency or {}
     return _Side(slower(limit, latency), count(latency))
 
@@ -223,9 +242,10 @@ def _is_shown_good(side: _Side, share: float, matters: float) -> bool:
 
 
 def measure(metric: CheckMetric, window: Window) -> float | None:
-    """The metric's value over a window: a fraction for errorRate, seconds for a latency; None without data."""
-    if metric is CheckMetric.error_rate:
-        return window.errors / window.requests if window.requests else None
+    """The metric's value over a window: a fraction of requests, or seconds for a latency; None without data."""
+    if metric not in _PERCENTILES:
+        side = _bad(metric, window, 0.0)
+        return side.bad / side.total if side.total else None
     return quantile(_PERCENTILES[metric], window.latency or {})
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from sluice_operator.api.status import Condition, ModelDeploymentStatus, Phase, RolloutStatus
+from sluice_operator.planning import comparing
 from sluice_operator.planning.plan import EventNote
 
 _BAD = {"Stalled": "True", "ModelLoaded": "False", "RouterReady": "False", "ScalingActive": "False"}
@@ -18,6 +19,7 @@ def notes(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> tuple[
         *_resolved(before, after),
         *_rollout(before, after),
         *_measured(before.rollout, after.rollout),
+        *_compared(before.rollout, after.rollout),
         *_gates(before.rollout, after.rollout),
         *_ends(before, after),
         *_troubles(before, after),
@@ -67,6 +69,12 @@ def _measured(was: RolloutStatus | None, now: RolloutStatus | None) -> Iterable[
     kind: Literal["Normal", "Warning"] = "Warning" if last.verdict in ("Fail", "Error") else "Normal"
     said = f"{last.message} ({last.requests} canary requests)"
     yield EventNote(kind, f"Measurement{_VERDICTS[last.verdict]}", said)
+
+
+def _compared(was: RolloutStatus | None, now: RolloutStatus | None) -> Iterable[EventNote]:
+    """What the comparison came to, when the last copy was sent."""
+    if was and now and was.phase is Phase.mirroring and now.phase is not Phase.mirroring and now.comparison:
+        yield EventNote("Normal", "AnswersCompared", comparing.sentence(now.comparison))
 
 
 def _gates(was: RolloutStatus | None, now: RolloutStatus | None) -> Iterable[EventNote]:

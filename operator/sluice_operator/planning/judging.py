@@ -6,7 +6,7 @@ anew when a passing one has seen so many requests that a fault to come would dro
 
 from sluice_operator.api.analysis import OnInconclusive
 from sluice_operator.api.status import AnalysisStatus, Measurement, ModelDeploymentStatus
-from sluice_operator.planning import analysis, questions
+from sluice_operator.planning import analysis, comparing, questions
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.situation import (
     HELD,
@@ -37,7 +37,7 @@ def judge(s: Situation) -> ModelDeploymentStatus | None:
     full = counted.measurements[-1].requests >= FULL * rules.min_requests
     if full and counted.measurements[-1].verdict == "Pass":
         counted = _opened(counted, stamp(s.now))
-    return s.progress(analysis=counted)
+    return s.progress(analysis=counted, **comparing.noted(s))
 
 
 def acquitted(s: Situation) -> bool:
@@ -56,6 +56,7 @@ def _seen(s: Situation) -> analysis.Measured:
         faulty=s.observed.windows is None,
         answers=s.observed.answers,
         number=s.rollout.analysis.windows,
+        copied=comparing.copied(s.resource),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sluice_operator.api.spec import Runtime
+from sluice_operator.planning.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,15 @@ class Resolver:
 class Window:
     """What a revision did since the analysis window opened. `errors`: requests answered with 5xx, from the routers.
     `latency`: cumulative histogram, upper bound in seconds (inf last) -> count, from the runtime; None where a pod did
-    not answer.
+    not answer. `pairs`: answers to copies that were compared with stable's, None where they cannot be read, and
+    `different` ones of them.
     """
 
     requests: int = 0
     errors: int = 0
     latency: Mapping[float, float] | None = field(default_factory=dict)
+    pairs: int | None = None
+    different: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,8 @@ class Observed:
     resolvers: Mapping[str, Resolver] = field(default_factory=dict)
     windows: Mapping[str, Window] | None = None
     """By revision, none of them on the first look; None while measurements cannot be had (a metrics fault)."""
+    comparison: Comparison | None = None
+    """Of the canary's answers with stable's; None while nothing is copied, or nothing can be compared."""
     answers: Mapping[str, Answer] = field(default_factory=dict)
     """To the questions that are due, by their id; those still to come are missing."""
     absent: frozenset[str] = frozenset()

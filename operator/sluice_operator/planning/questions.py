@@ -133,6 +133,7 @@ def _described(resource: ModelDeployment, **asked: str) -> str:
             "stable": _revision(resource.status.stable),
             "step": resource.status.step,
             "weight": rollout.weight if rollout else 0,
+            "comparison": rollout.comparison.to_json() if rollout and rollout.comparison else None,
             "analysis": {**judged, "last": measurements[-1] if measurements else None},
         }
     )

@@ -19,7 +19,7 @@ from sluice_operator.api.status import (
     RevisionStatus,
     RolloutStatus,
 )
-from sluice_operator.planning import gates, judging, pausing, walk
+from sluice_operator.planning import comparing, gates, judging, pausing, walk
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.observed import RevisionRecord
 from sluice_operator.planning.situation import (
@@ -47,7 +47,7 @@ def step(s: Situation) -> ModelDeploymentStatus:
         return changed
     if s.rollout.phase is Phase.starting:
         return _leave_starting(s)
-    return _lost_canary(s) or _settle_weight(s) or judging.judge(s) or _advance(s)
+    return _lost_canary(s) or _settle_weight(s) or judging.judge(s) or comparing.note(s) or _advance(s)
 
 
 def _start(s: Situation) -> ModelDeploymentStatus:
@@ -196,6 +196,7 @@ def _advance(s: Situation) -> ModelDeploymentStatus:
         hold_started_at=None if mirrored else s.rollout.hold_started_at,
         waiting_since=stamp(s.now),
         analysis=s.rollout.analysis.model_copy(update={} if unseen else {"passed_in_step": 0}),
+        **comparing.noted(s),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import Phase
+from sluice_operator.planning import comparing
 from sluice_operator.planning.clock import seconds_since
 from sluice_operator.planning.situation import (
     HELD,
@@ -45,6 +46,8 @@ def _rollout_times(s: Situation) -> Iterable[float]:
             yield from _measuring_times(s)
         elif rollout.pause is None and not gates:
             yield left
+        if (noting := comparing.seconds_to_note(s)) is not None:
+            yield noting
         return
     # Pods report themselves; their members in the routers and applied weights have to be asked for.
     pods_wait = rollout.phase is Phase.starting and (s.canary_pods.available == 0 or rollout.pause is not None)

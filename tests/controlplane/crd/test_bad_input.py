@@ -46,6 +46,10 @@ def check(**fields: Any) -> dict[str, Any]:
     return {"rollout": {"analysis": {"checks": [fields]}}}
 
 
+def compared(**fields: Any) -> dict[str, Any]:
+    return {"rollout": {"mirror": {}, "analysis": {"checks": [fields]}}}
+
+
 def webhooks(**fields: Any) -> dict[str, Any]:
     return {"rollout": {"webhooks": [{"name": "board", "url": "http://board/ask"} | fields]}}
 
@@ -175,7 +179,10 @@ TABLE = (
     ),
     Refused(
         "a check of an unknown metric",
-        ("spec.rollout.analysis.checks[0].metric", '"errorRate", "latencyP50", "latencyP95", "latencyP99"'),
+        (
+            "spec.rollout.analysis.checks[0].metric",
+            '"errorRate", "latencyP50", "latencyP95", "latencyP99", "answersDiffer"',
+        ),
         spec=check(metric="accuracy", max=1),
     ),
     Refused(
@@ -212,6 +219,34 @@ TABLE = (
         "a query relative to stable",
         ("checks[0]", "compare in the query"),
         spec=check(name="x", prometheus={"query": "up"}, max=1, maxTimesStable=2),
+    ),
+    Refused(
+        "compared answers without copies",
+        ("spec.rollout", "answersDiffer needs mirror"),
+        spec=check(metric="answersDiffer", max=0.02),
+    ),
+    Refused(
+        "compared answers beside stable's",
+        ("checks[0]", "it has max alone"),
+        spec=compared(metric="answersDiffer", max=0.02, maxTimesStable=2),
+    ),
+    Refused(
+        "more than all answers",
+        ("checks[0]", "fraction between 0 and 1"),
+        spec=compared(metric="answersDiffer", max=2),
+    ),
+    Refused(
+        "compared answers at a gateway",
+        ("spec", "answersDiffer needs the backend Envoy"),
+        spec={
+            **compared(metric="answersDiffer", max=0.02),
+            "router": {"backend": "GatewayAPI", "gateway": {"parentRefs": [{"name": "public"}]}},
+        },
+    ),
+    Refused(
+        "a negative tolerance",
+        ("relativeTolerance", "greater than or equal to 0"),
+        spec={"rollout": {"mirror": {"compare": {"relativeTolerance": -0.1}}}},
     ),
     Refused("a negative limit of a metric", ("checks[0]", "not negative"), spec=check(metric="errorRate", max=-1)),
     Refused(

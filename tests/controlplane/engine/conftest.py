@@ -16,6 +16,7 @@ from sluice_operator.cluster.cache import Cache
 from sluice_operator.cluster.client import Client, load_configuration
 from sluice_operator.cluster.cluster import Cluster
 from sluice_operator.cluster.kinds import WATCHED
+from sluice_operator.planning.comparison import Comparison
 from sluice_operator.planning.observed import RouterPod, Window
 from sluice_operator.planning.plan import Plan
 from support.kube import Kube
@@ -38,6 +39,12 @@ class NoTraffic:
 
     def forget(self, key: Any) -> None:
         """Nothing measured."""
+
+    async def comparison(self, *_: Any) -> Comparison:
+        raise AssertionError("no rollout gets so far that requests are copied")
+
+    def forget_comparison(self, key: Any) -> None:
+        """Nothing compared."""
 
 
 class NobodyOutside:

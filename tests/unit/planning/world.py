@@ -9,6 +9,8 @@ from sluice_operator.api import names
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.spec import ModelDeploymentSpec, Runtime
 from sluice_operator.api.status import ModelDeploymentStatus
+from sluice_operator.planning import comparing
+from sluice_operator.planning.comparison import Comparison
 from sluice_operator.planning.observed import (
     Answer,
     Observed,
@@ -52,6 +54,7 @@ class World:
     resolvers: dict[str, Resolver] = field(default_factory=dict)
     windows: dict[str, Window] | None = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
+    comparison: Comparison | None = None
     weights: dict[str, int] = field(default_factory=dict)
     router_version: str = ""
     router_knows: set[str] = field(default_factory=set)
@@ -79,6 +82,7 @@ class World:
             router=RouterState(wanted=2, pods=pods, weights=self.weights),
             resolvers=self.resolvers,
             windows=self.windows,
+            comparison=self.comparison if comparing.copied(self.resource) else None,
             answers=self.answers,
         )
 

@@ -82,6 +82,13 @@ function judgement(model) {
   return [section("Analysis", table(["Time", "Verdict", "Canary requests", "Values"], rows))];
 }
 
+function copies(model) {
+  const told = model.status.rollout?.comparison;
+  if (!told) return [];
+  const outputs = (told.outputs ?? []).filter((one) => one.different).map((one) => `${one.name} in ${one.different}, by up to ${one.largestDifference}`);
+  return [section("Answers to copies", table(["Compared with stable's", "Different", "By an error", "Outputs"], [[told.pairs, told.different, told.errors, outputs.join("; ")]]))];
+}
+
 function past(model) {
   const rows = (model.status.history ?? []).map((one) => [when(one.finishedAt), id(one.revision), badge(one.outcome), one.uri, one.reason ?? ""]);
   return rows.length ? [section("History", table(["Finished", "Revision", "Outcome", "Package", "Reason"], rows))] : [];
@@ -96,7 +103,7 @@ function one(model) {
   path.replaceChildren(`${model.namespace} / ${model.name}`);
   const head = element("div", { class: "head" }, element("h1", {}, model.name), badge(model.health), element("span", { class: "quiet" }, model.reason),
     element("code", {}, model.status.url ?? ""), element("p", { class: "says" }, model.message));
-  return [head, ...steps(model), plots(model), revisions(model), ...judgement(model), ...past(model), conditions(model)];
+  return [head, ...steps(model), plots(model), revisions(model), ...judgement(model), ...copies(model), ...past(model), conditions(model)];
 }
 
 

@@ -45,9 +45,12 @@ async def eventually(happens: Callable[[], Awaitable[bool]], what: str) -> None:
 
 @dataclass
 class Upstream:
-    """One model pod: answers every request by `handler`, counts them, and says its name."""
+    """One model pod: answers every request by `handler`, and counts them. Whether it is `ready` is asked all the time
+    and counts for nothing.
+    """
 
     status: int = 200
+    ready: bool = True
     handler: Handler | None = None
     requests: int = 0
     bytes: int = 0
@@ -70,6 +73,8 @@ class Upstream:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/ready"):
+            return web.Response(status=200 if self.ready else 503)
         self.requests += 1
         if self.handler:
             return await self.handler(request)
@@ -86,6 +91,7 @@ class Router:
     http: aiohttp.ClientSession
     resolvers: tuple[Address, ...] = ()
     grpc_members: dict[str, tuple[Address, ...]] = field(default_factory=dict)
+    refusing: set[Address] = field(default_factory=set)
     layout: Layout = field(init=False)
     process: asyncio.subprocess.Process | None = None
     _generation: int = 0
@@ -126,9 +132,9 @@ class Router:
         return envoy_config.version(wanted, self.layout)
 
     async def apply(self, wanted: Traffic) -> None:
-        """Write and wait until this router reports it, with all members of every revision.
+        """Write and wait until this router reports it, with all members of every revision that can be reached.
 
-        Each address of a cluster is resolved by itself, and Envoy serves as soon as the first is known.
+        Each address of a cluster is resolved by itself, and Envoy serves as soon as the first is known and was asked.
         """
         version = self.write(wanted)
 
@@ -136,11 +142,12 @@ class Router:
             seen = await self.observe(wanted.revisions)
             if seen.config_version != version:
                 return False
-            stats = await self.stats()
-            totals = ((stats.get(f"cluster.{name}.membership_total"), name) for name in wanted.revisions)
-            return all(int(total or 0) >= len(self.members[name]) for total, name in totals)
+            return all(seen.healthy.get(name, 0) >= self._reachable(name) for name in wanted.revisions)
 
         await eventually(applied, f"version {version}")
+
+    def _reachable(self, revision: str) -> int:
+        return sum(member not in self.refusing for member in self.members[revision])
 
     async def observe(self, revisions: tuple[str, ...] = ()) -> RouterPod:
         (seen,) = await self.observer().routers([("router", "127.0.0.1", True)], revisions)
@@ -180,6 +187,7 @@ class Bench:
     def __init__(self, folder: Path, stack: AsyncExitStack, http: aiohttp.ClientSession) -> None:
         self._folder = folder
         self._stack = stack
+        self._refusing: set[Address] = set()
         self.http = http
 
     async def upstream(self, **settings: Any) -> Upstream:
@@ -192,7 +200,9 @@ class Bench:
         """An address that refuses connections for as long as the bench lasts: bound, so nobody else gets its port."""
         taken = self._stack.enter_context(socket.socket())
         taken.bind(("127.0.0.1", 0))
-        return "127.0.0.1", int(taken.getsockname()[1])
+        address = "127.0.0.1", int(taken.getsockname()[1])
+        self._refusing.add(address)
+        return address
 
     async def client(self) -> aiohttp.ClientSession:
         """A client that keeps no cookies of its own accord."""
@@ -213,7 +223,8 @@ class Bench:
         folder: Path | None = None,
     ) -> Router:
         addresses = {name: _addresses(found) for name, found in members.items()}
-        router = Router(folder or self._folder, addresses, self.http, resolvers, dict(grpc_members or {}))
+        grpc_addresses = dict(grpc_members or {})
+        router = Router(folder or self._folder, addresses, self.http, resolvers, grpc_addresses, self._refusing)
         router.write(wanted)
         await router.start()
         self._stack.push_async_callback(router.stop)

@@ -29,10 +29,8 @@ async def test_a_pod_that_cannot_be_reached_costs_no_request(bench: Bench) -> No
     router = await bench.router(split, {V1: (alive, dead)})
     await router.apply(split)
     answers = await send(router, 500)
-    stats = await router.stats()
     assert answers.failed() == {}
     assert alive.requests == 500
-    assert int(stats[f"cluster.{V1}.outlier_detection.ejections_enforced_total"]) >= 1
 
 
 async def test_a_request_that_kills_a_pod_is_not_carried_to_the_next(bench: Bench) -> None:

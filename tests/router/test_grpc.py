@@ -137,3 +137,5 @@ async def test_a_pod_that_cannot_be_reached_costs_no_request(bench: Bench, tmp_p
         async with grpc.aio.insecure_channel(f"127.0.0.1:{router.layout.endpoint_port}") as channel:
             for _ in range(50):
                 await ask(channel)
+        # It says that it is ready, on its other port, and is given up all the same.
+        assert int((await router.stats())[f"cluster.{V1}-grpc.outlier_detection.ejections_enforced_total"]) >= 1

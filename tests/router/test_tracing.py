@@ -29,7 +29,7 @@ SERVER, CLIENT = 2, 3
 
 
 def traced(port: int, percent: float = 100.0) -> Traffic:
-    return replace(traffic({V1: 100}), tracing=Tracing("127.0.0.1", port, percent))
+    return replace(traffic({V1: 100}), name="shop", tracing=Tracing("127.0.0.1", port, percent))
 
 
 @pytest.fixture
@@ -101,10 +101,10 @@ async def test_a_request_is_one_trace_from_its_caller_to_the_model(
     assert [span.parent for span in (routing, sending, inferring)] == [CALLER, routing.id, sending.id]
     assert [span.kind for span in (routing, sending, inferring)] == [SERVER, CLIENT, SERVER]
     assert {(span.attributes["sluice.model"], span.attributes["sluice.revision"]) for span in (routing, sending)} == {
-        ("m", V1)
+        ("shop", V1)
     }
     assert (inferring.attributes["sluice.model"], inferring.attributes["sluice.revision"]) == ("shop", V1)
-    assert (routing.resource["service.name"], routing.resource["k8s.namespace.name"]) == ("m", "shop")
+    assert (routing.resource["service.name"], routing.resource["k8s.namespace.name"]) == ("shop", "shop")
     assert inferring.resource["service.name"] == "shop"
 
 

@@ -1,7 +1,7 @@
 """Envoy's view of a revision's pods (cds.yaml): how they are found, chosen, given up and tried again."""
 
 from sluice_operator.routing.base import Traffic
-from sluice_operator.routing.envoy_layout import Address, Layout
+from sluice_operator.routing.envoy_layout import Layout
 from sluice_operator.routing.envoy_proto import Json, address, extension, load_assignment, typed
 
 RUNTIME_KEEP_ALIVE_SECONDS = 75
@@ -26,18 +26,35 @@ GRPC_SUFFIX = "-grpc"
 def clusters(traffic: Traffic, layout: Layout) -> list[Json]:
     """Two clusters for each known revision, in a fixed order: named by its hash, and with the suffix for gRPC."""
     revisions = sorted(set(traffic.revisions))
-    http = [_cluster(name, layout.members(traffic, name), _http_1(), layout) for name in revisions]
-    grpc = [_cluster(name + GRPC_SUFFIX, layout.grpc_members(traffic, name), _http_2(), layout) for name in revisions]
-    return [*http, *grpc]
+    http = [_http(traffic, name, layout) for name in revisions]
+    return [*http, *(_grpc(traffic, name, layout) for name in revisions)]
 
 
-def _cluster(name: str, members: tuple[Address, ...], protocol: Json, layout: Layout) -> Json:
+def _http(traffic: Traffic, revision: str, layout: Layout) -> Json:
+    members = load_assignment(revision, layout.members(traffic, revision))
+    return _cluster(traffic, members, _http_1(), layout)
+
+
+def _grpc(traffic: Traffic, revision: str, layout: Layout) -> Json:
+    """The same pods; each is asked for its health on the port of its other protocol."""
+    members = load_assignment(revision + GRPC_SUFFIX, layout.grpc_members(traffic, revision))
+    pods = members["endpoints"][0]["lb_endpoints"]
+    for pod, (_, port) in zip(pods, layout.members(traffic, revision), strict=True):
+        pod["endpoint"]["health_check_config"] = {"port_value": port}
+    return _cluster(traffic, members, _http_2(), layout)
+
+
+def _cluster(traffic: Traffic, members: Json, protocol: Json, layout: Layout) -> Json:
     return {
-        "name": name,
+        "name": members["cluster_name"],
         "cluster_type": _dns(layout),
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "load_assignment": load_assignment(name, members),
+        # By default workers hear up to a second later that a member was ejected or is no longer ready, and go on
+        # sending it requests.
+        "common_lb_config": {"update_merge_window": "0s"},
+        "load_assignment": members,
+        "health_checks": [_readiness(traffic.name)],
         "circuit_breakers": {"thresholds": [_copies(), _callers()]},
         "outlier_detection": _eject_unreachable(),
         "typed_extension_protocol_options": {_HTTP_OPTIONS: protocol},
@@ -48,12 +65,8 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def _dns(layout: Layout) -> Json:
-    """Members are the addresses of a headless Service, asked for every second.
-
-    An answer without records (NXDOMAIN, NODATA) empties the cluster, a failure to answer (timeout, SERVFAIL) keeps
-    the last members. For these names that is right: the cluster's DNS is their only authority, it says SERVFAIL until
-    it has seen the API server, and it says NXDOMAIN only when no pod of the revision is ready. Keeping the last
-    members then would send requests to addresses that other pods may own by now.
+    """Members are the addresses of a headless Service, asked for every second. An address that DNS names no more is
+    kept for as long as the pod says that it is ready.
     """
     return extension(
         "envoy.clusters.dns",
@@ -66,6 +79,28 @@ def _dns(layout: Layout) -> Json:
         dns_lookup_family="V4_PREFERRED",
         typed_dns_resolver_config=resolver(layout),
     )
+
+
+def _readiness(model: str) -> Json:
+    """Asks each pod whether it serves the model: the same question as the kubelet's.
+
+    DNS forgets a pod as soon as it is told to go, though it serves on for half a minute. Where all pods of a revision
+    are on their way out at once (a drained node, a canary with a single pod), its requests would be refused until the
+    first new pod is ready. So whoever says that it is ready stays a member: a pod that goes says no before it stops,
+    and an address that another pod owns by now answers nothing, or does not know the model. Where fewer than half of
+    the members say yes Envoy asks all of them: pods that are too busy to answer are not a reason to refuse requests.
+    """
+    return {
+        "timeout": "2s",
+        "interval": "1s",
+        # Envoy asks pods without traffic once a minute by default: a canary would wait for its first step.
+        "no_traffic_interval": "1s",
+        "interval_jitter_percent": 10,
+        # A "no" counts at once. These count silences, and refused connections.
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": f"/v2/models/{model}/ready", "codec_client_type": "HTTP1"},
+    }
 
 
 def resolver(layout: Layout) -> Json:

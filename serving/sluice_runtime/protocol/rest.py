@@ -40,14 +40,14 @@ _HTML = (b"content-type", b"text/html; charset=utf-8")
 _BINARY = (b"content-type", b"application/octet-stream")
 _JSON_BYTES = b"inference-header-content-length"
 _TIMEOUT = b"x-request-timeout"
+_READ = frozenset((b"content-length", b"content-encoding", _JSON_BYTES, _TIMEOUT, MARK))
 _RETRY = (b"retry-after", b"1")
 _CLOSE = (b"connection", b"close")
 
 
 class Wishes(NamedTuple):
     """What the headers of a request say: how its body is packed, where its JSON ends if raw tensors follow, how many
-    seconds its caller waits, and the router's mark, if its answer is to be compared.
-    """
+    seconds its caller waits, and the router's mark on what is to be compared."""
 
     encoding: bytes
     json_bytes: int | None
@@ -203,6 +203,8 @@ class Rest:
         """
         encoding, json_bytes, timeout, mark = IDENTITY, None, None, None
         for name, value in headers:
+            if name not in _READ:
+                continue
             if name == b"content-length":
                 self._check_size(int(value))
             elif name == b"content-encoding":

@@ -46,8 +46,7 @@ _CLOSE = (b"connection", b"close")
 
 
 class Wishes(NamedTuple):
-    """What the headers of a request say: how its body is packed, where its JSON ends if raw tensors follow, how many
-    seconds its caller waits, and the router's mark on what is to be compared."""
+    """What a request's headers say: its body's packing, where its JSON ends, its caller's seconds, the router's mark."""
 
     encoding: bytes
     json_bytes: int | None

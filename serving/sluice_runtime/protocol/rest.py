@@ -46,7 +46,7 @@ _CLOSE = (b"connection", b"close")
 
 
 class Wishes(NamedTuple):
-    """What a request's headers say: its body's packing, where its JSON ends, its caller's seconds, the router's mark."""
+    """What headers say: how the body is packed, where its JSON ends, seconds the caller waits, the router's mark."""
 
     encoding: bytes
     json_bytes: int | None

@@ -26,8 +26,9 @@ from sluice_operator.cluster.client import Client, Json, load_configuration
 from sluice_operator.cluster.cluster import Cluster
 from sluice_operator.cluster.election import Alone, Election, Leadership
 from sluice_operator.cluster.errors import ClusterError
-from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, SECRET, WATCHED, Kind
+from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, SECRET, Kind
 from sluice_operator.cluster.onlooker import Onlooker
+from sluice_operator.cluster.optional import Optional
 from sluice_operator.cluster.outside import Outside
 from sluice_operator.cluster.traffic import TrafficObserver
 from sluice_operator.dashboard.sampler import Sampler
@@ -98,14 +99,16 @@ class Operator:
         self._cache = Cache()
         self._queue: WorkQueue | None = None
         self._sampler: Sampler | None = None
-        self._audit = Audit(client, self._cache, self._settings.namespaces, self._enqueue)
+        self._optional = Optional(client, self._cache)
+        self._audit = Audit(client, self._cache, self._settings.namespaces, self._enqueue, self._optional)
         self._started = time.monotonic()
         metrics.LEADER.set_function(lambda: float(self._leadership.leads()))
 
     def _new_queue(self) -> WorkQueue:
         """What a term of leadership works with. Nothing but the cache is older than the term."""
         outside = Outside(self._http, self._read_secret, self._settings.prometheus_url)
-        cluster = Cluster(self._client, self._cache, TrafficObserver(self._http), outside, now)
+        traffic = TrafficObserver(self._http)
+        cluster = Cluster(self._client, self._cache, traffic, outside, now, absent=self._optional.absent)
         chosen = self._settings
         images = Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
         collector = chosen.tracing_endpoint
@@ -184,7 +187,7 @@ class Operator:
         def back() -> None:
             if self._queue is not None:
                 self._queue.retry_failed()
-            for kind in WATCHED:
+            for kind in self._optional.watched():
                 self._audit.ask(kind)
 
         await self._client.probe_forever(back)
@@ -194,6 +197,7 @@ class Operator:
         while not stop.is_set():
             try:
                 if await self._installed(stop):
+                    await self._optional.changed()
                     await self._watch_once(configuration, stop)
             except Exception as error:
                 log.error("the watches ended and are started again: %s", error, exc_info=error)
@@ -208,20 +212,21 @@ class Operator:
             ending.cancel()
 
     async def _until_over(self, stop: asyncio.Event, over: asyncio.Event) -> None:
-        """End one run of the framework: with the operator, or when the definition is gone.
+        """End one run of the framework: with the operator, when the definition is gone, or when kinds came or went.
 
         The framework ends by itself where a watch is told so, but a definition that goes while it looks around leaves
         it without a watch, waiting for ever.
         """
         while not await _stops(stop, DEFINITION_SECONDS):
-            if await self._served() is False:
+            if await self._served() is False or await self._optional.changed():
                 break
         over.set()
 
     async def _run_framework(self, configuration: Configuration, over: asyncio.Event, stop: asyncio.Event) -> None:
+        kinds = self._optional.watched()
         tasks = await kopf.spawn_tasks(
-            registry=watches.registry(configuration, self._take_in),
-            settings=watches.settings(),
+            registry=watches.registry(configuration, kinds, self._take_in),
+            settings=watches.settings(kinds),
             clusterwide=not self._settings.namespaces,
             namespaces=self._settings.namespaces,
             standalone=True,

@@ -5,7 +5,7 @@ copies every object several times for features that are not used here, is replac
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import kopf
@@ -13,20 +13,20 @@ from kubernetes.aio.client import Configuration
 
 from sluice_operator.cluster.audit import selector
 from sluice_operator.cluster.client import Json
-from sluice_operator.cluster.kinds import WATCHED, Kind
+from sluice_operator.cluster.kinds import Kind
 
 TakeIn = Callable[[Kind, str | None, Json], None]
 
 
-def registry(configuration: Configuration, take_in: TakeIn) -> kopf.OperatorRegistry:
-    """Handlers that give every raw event of every watched kind to `take_in`; events of a listing have no type."""
+def registry(configuration: Configuration, kinds: Iterable[Kind], take_in: TakeIn) -> kopf.OperatorRegistry:
+    """Handlers that give every raw event of these kinds to `take_in`; events of a listing have no type."""
     built = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await _connection(configuration)
 
     kopf.on.login(registry=built)(login)
-    for kind in WATCHED:
+    for kind in kinds:
         _on_event(built, kind, take_in)
     return built
 
@@ -38,7 +38,7 @@ def _on_event(built: kopf.OperatorRegistry, kind: Kind, take_in: TakeIn) -> None
     kopf.on.event(kind.group, kind.version, kind.plural, registry=built, id=kind.plural)(seen)
 
 
-def settings() -> kopf.OperatorSettings:
+def settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     """Server-side selectors, watches that notice silence, attempts without an end, and no writes."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
@@ -54,7 +54,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.inactivity_timeout = 70.0
     chosen.queueing.idle_timeout = 0.2
     chosen.queueing.exit_timeout = 0.5
-    for kind in WATCHED:
+    for kind in kinds:
         if text := selector(kind):
             chosen.watching.label_selectors[kind.group, kind.version, kind.plural] = text
     return chosen

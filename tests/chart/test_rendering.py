@@ -10,7 +10,7 @@ from chart import render
 from chart.render import ChartError
 from sluice_operator import settings
 from sluice_operator.api import crd
-from sluice_operator.cluster.kinds import CHILDREN, MODEL_DEPLOYMENT, WATCHED, Kind
+from sluice_operator.cluster.kinds import APPLIED, ENDPOINT_SLICE, MODEL_DEPLOYMENT, WATCHED, Kind
 
 Object = dict[str, Any]
 DIGEST = "sha256:" + "0" * 64
@@ -269,12 +269,12 @@ def test_no_role_holds_a_wildcard_or_reads_secrets(defaults: list[Object]) -> No
             assert not granted & {"*", "secrets", "serviceaccounts/token", "escalate", "bind", "impersonate"}, rule
 
 
-@pytest.mark.parametrize("kind", WATCHED, ids=lambda kind: kind.plural)
+@pytest.mark.parametrize("kind", [*WATCHED, ENDPOINT_SLICE], ids=lambda kind: kind.plural)
 def test_the_operator_may_watch_what_it_caches(defaults: list[Object], kind: Kind) -> None:
     assert {"get", "list", "watch"} <= verbs_on(defaults, kind)
 
 
-@pytest.mark.parametrize("kind", CHILDREN, ids=lambda kind: kind.plural)
+@pytest.mark.parametrize("kind", APPLIED, ids=lambda kind: kind.plural)
 def test_the_operator_may_apply_and_prune_its_children(defaults: list[Object], kind: Kind) -> None:
     assert verbs_on(defaults, kind) == {"get", "list", "watch", "create", "patch", "delete"}
 
@@ -285,7 +285,7 @@ def test_the_operator_never_changes_a_spec(defaults: list[Object]) -> None:
 
 def test_the_operator_has_no_rights_beyond_the_kinds_it_uses(defaults: list[Object]) -> None:
     subresources = {"modeldeployments/status", "modeldeployments/finalizers", "deployments/scale"}
-    used = {kind.plural for kind in WATCHED} | {"events"} | subresources
+    used = {kind.plural for kind in (*WATCHED, *APPLIED, ENDPOINT_SLICE)} | {"events"} | subresources
     granted = {resource for rule in operator_rules(defaults) for resource in rule["resources"]}
     assert granted == used
 

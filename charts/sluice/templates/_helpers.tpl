@@ -72,6 +72,13 @@ analysis.readSecrets says so: model pods and routers mount theirs by name. */}}
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+# Routes, and who a gateway can reach, for models that are routed by a gateway.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, grpcroutes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
 # An annotation on a router's pod makes the kubelet bring it the newest configuration at once.
 - apiGroups: [""]
   resources: [pods]

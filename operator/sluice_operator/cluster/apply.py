@@ -11,7 +11,7 @@ from sluice_operator.cluster import compare, observe
 from sluice_operator.cluster.cache import Cache, Key, version
 from sluice_operator.cluster.client import Client, Json
 from sluice_operator.cluster.errors import Conflict, Gone, Refused, Unavailable
-from sluice_operator.cluster.kinds import CHILDREN, DEPLOYMENT, POD, Kind, kind_of
+from sluice_operator.cluster.kinds import APPLIED, DEPLOYMENT, POD, Kind, kind_of
 from sluice_operator.planning.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Applier:
     async def apply(self, resource: ModelDeployment, plan: Plan) -> None:
         """Apply objects in the order of kinds, set replicas, hint router pods, prune; raises Refused, Unavailable."""
         wanted = _by_place(plan.objects)
-        for kind in CHILDREN:
+        for kind in APPLIED:
             for (of, name), manifest in wanted.items():
                 if of is kind:
                     await self._apply_one(resource, kind, name, manifest)
@@ -121,7 +121,7 @@ class Applier:
     async def _prune(self, resource: ModelDeployment, wanted: set[_Place]) -> None:
         """Delete owned children that the plan does not name, dependents (autoscalers, deployments) first."""
         key = Key(resource.namespace, resource.name)
-        for kind in reversed(CHILDREN):
+        for kind in reversed(APPLIED):
             for obj in self._cache.owned(kind, key):
                 if (kind, obj["metadata"]["name"]) not in wanted and _is_ours(obj, resource):
                     await self._delete(kind, obj)

@@ -17,7 +17,8 @@ from sluice_operator.api.names import MANAGED_BY
 from sluice_operator.cluster.cache import Cache, Key
 from sluice_operator.cluster.client import Client, Listing
 from sluice_operator.cluster.errors import ClusterError
-from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, WATCHED, Kind
+from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT, Kind
+from sluice_operator.cluster.optional import Optional
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,17 @@ def selector(kind: Kind) -> str:
 class Audit:
     """Compares cache and API server. `synced` is set once the cache was complete; `late` names watches that stopped."""
 
-    def __init__(self, client: Client, cache: Cache, namespaces: Iterable[str], changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        namespaces: Iterable[str],
+        changed: Callable[[Key], None],
+        optional: Optional,
+    ) -> None:
         self._client = client
         self._cache = cache
+        self._optional = optional
         self._namespaces: list[str | None] = list(namespaces) or [None]
         self._changed = changed
         self._loop = asyncio.get_running_loop()
@@ -63,7 +72,7 @@ class Audit:
                     # The framework is still handing out what it listed.
                     await asyncio.sleep(1.0)
             self._wake.clear()
-            kinds, self._asked = self._asked or set(WATCHED), set()
+            kinds, self._asked = self._asked or set(self._optional.watched()), set()
             for kind in kinds:
                 await self._check(kind)
 
@@ -72,7 +81,7 @@ class Audit:
 
         An operator that takes over plans on what its predecessor wrote last. A watch that does not show it is late.
         """
-        for kind in WATCHED:
+        for kind in self._optional.watched():
             for tries in itertools.count():
                 if not wanted() or await self._arrived(kind):
                     break
@@ -80,7 +89,8 @@ class Audit:
                     self.late.add(kind)
 
     async def _sync(self) -> None:
-        for kind in WATCHED:
+        await self._optional.known.wait()
+        for kind in self._optional.watched():
             while not await self._arrived(kind):
                 log.debug("%s have not all arrived yet", kind.plural)
         log.info("the cache is complete: %d ModelDeployments", len(self._cache.keys()))

@@ -14,6 +14,7 @@ from sluice_operator.cluster.cache import Cache, Key
 from sluice_operator.cluster.client import Client
 from sluice_operator.cluster.errors import Gone
 from sluice_operator.cluster.events import Recorder
+from sluice_operator.cluster.gateway import GatewayObserver
 from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT
 from sluice_operator.cluster.observe import Seen
 from sluice_operator.cluster.told import Told
@@ -32,9 +33,9 @@ class Traffic(Protocol):
         """What each router pod (name, IP, ready) applies."""
 
     async def windows(
-        self, key: Key, router_ips: Sequence[str], model_pod_ips: Mapping[str, Sequence[str]]
+        self, key: Key, router_ips: Sequence[str] | None, model_pod_ips: Mapping[str, Sequence[str]]
     ) -> Mapping[str, Window] | None:
-        """What each revision did since the window of `key` opened."""
+        """What each revision did since the window of `key` opened; without routers to ask, by the pods' word alone."""
 
     def open_window(self, key: Key) -> None:
         """Open a new window."""
@@ -62,13 +63,22 @@ class Cluster:
     """All reads and writes of a pass. Raises the errors of `cluster.errors`, nothing else."""
 
     def __init__(
-        self, client: Client, cache: Cache, traffic: Traffic, outside: Outside, clock: Callable[[], datetime]
+        self,
+        client: Client,
+        cache: Cache,
+        traffic: Traffic,
+        outside: Outside,
+        clock: Callable[[], datetime],
+        *,
+        absent: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._client = client
         self._cache = cache
         self._traffic = traffic
         self._outside = outside
         self._clock = clock
+        self._absent = absent
+        self._gateway = GatewayObserver()
         self._told = Told(client, clock)
         self._applier = Applier(client, cache)
         self._recorder = Recorder(client, clock)
@@ -83,6 +93,7 @@ class Cluster:
         if body is None or body["metadata"].get("deletionTimestamp"):
             # While it goes, its children belong to the garbage collector; bringing them back would fight it.
             self._traffic.forget(Key(namespace, name))
+            self._gateway.forget(Key(namespace, name))
             self._traffic.forget_comparison(Key(namespace, name))
             self._outside.answers(Key(namespace, name), namespace, ())
             return None
@@ -98,7 +109,8 @@ class Cluster:
         return Observed(
             records=observe.records(seen),
             workloads=workloads,
-            router=await self._router(seen, sorted(workloads)),
+            router=await self._router(resource, seen, sorted(workloads)),
+            absent=self._absent(),
             resolvers=observe.resolvers(seen),
             windows=with_pairs(await self._windows(resource, key, seen, sorted(workloads)), resource, comparison),
             comparison=comparison,
@@ -134,7 +146,9 @@ class Cluster:
         for note in events:
             await self._recorder.record(resource, note)
 
-    async def _router(self, seen: Seen, revisions: Sequence[str]) -> RouterState:
+    async def _router(self, resource: ModelDeployment, seen: Seen, revisions: Sequence[str]) -> RouterState:
+        if resource.spec.router.gateway:
+            return self._gateway.look(resource, seen, self._clock())
         deployment = observe.router_deployment(seen)
         pods = observe.router_pods(seen)
         reachable = [pod for pod in pods if problems.ready(pod) and observe.ip(pod)]
@@ -145,6 +159,7 @@ class Cluster:
             pods=(*asked, *others),
             weights=observe.weights(seen),
             problem=observe.router_problem(seen),
+            former=bool(seen.routes),
         )
 
     async def _windows(
@@ -156,7 +171,7 @@ class Cluster:
             self._traffic.forget(key)
             return None
         pods = {revision: observe.model_ips(seen, revision) for revision in revisions}
-        return await self._traffic.windows(key, observe.router_ips(seen), pods)
+        return await self._traffic.windows(key, observe.routers_asked(resource, seen), pods)
 
     async def _comparison(self, resource: ModelDeployment, key: Key, seen: Seen) -> Comparison | None:
         """What both versions say to the same requests, while these are copied."""

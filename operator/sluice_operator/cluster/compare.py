@@ -42,6 +42,9 @@ def up_to_date(hashed: Mapping[str, Any], live: Mapping[str, Any] | None) -> boo
 _LIST_KEYS = ("mountPath", "uid", "containerPort", "port", "name")
 """What tells items of the API's associative lists apart; others may add items of their own to those."""
 
+_ATOMIC = {"parentRefs", "rules", "matches", "headers", "backendRefs", "filters"}
+"""Lists of a route that are one value: an item more is another route."""
+
 
 def contains(live: Any, wanted: Any, quantity: bool = False) -> bool:
     """Whether `live` holds everything in `wanted`. Associative lists may hold more, other lists count in order and
@@ -50,12 +53,17 @@ def contains(live: Any, wanted: Any, quantity: bool = False) -> bool:
     if wanted is None or wanted in ({}, []):
         return live is None or live == wanted or bool(wanted == {} and isinstance(live, Mapping))
     if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(
-            contains(live.get(key), value, quantity or key in _QUANTITIES) for key, value in wanted.items()
-        )
+        return isinstance(live, Mapping) and all(_holds(live, key, value, quantity) for key, value in wanted.items())
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         return isinstance(live, Sequence) and _contains_items(live, wanted, quantity)
     return _same(live, wanted, quantity)
+
+
+def _holds(live: Mapping[str, Any], field: str, wanted: Any, quantity: bool) -> bool:
+    have = live.get(field)
+    if field in _ATOMIC and isinstance(have, Sequence) and len(have) != len(wanted):
+        return False
+    return contains(have, wanted, quantity or field in _QUANTITIES)
 
 
 def _contains_items(live: Sequence[Any], wanted: Sequence[Any], quantity: bool) -> bool:
@@ -70,7 +78,11 @@ def _contains_items(live: Sequence[Any], wanted: Sequence[Any], quantity: bool) 
 def _list_key(items: Sequence[Any]) -> str | None:
     if not all(isinstance(item, Mapping) for item in items):
         return None
-    return next((key for key in _LIST_KEYS if all(key in item for item in items)), None)
+    return next((key for key in _LIST_KEYS if _tells_apart(key, items)), None)
+
+
+def _tells_apart(key: str, items: Sequence[Mapping[str, Any]]) -> bool:
+    return all(key in item for item in items) and len({item[key] for item in items}) == len(items)
 
 
 def _same(live: Any, wanted: Any, quantity: bool) -> bool:

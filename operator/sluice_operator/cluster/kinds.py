@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice_operator.api.resource import API_VERSION, KIND, PLURAL
+from sluice_operator.routing import gateway_api
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,23 @@ POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
 SECRET = Kind("v1", "Secret", "secrets")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+HTTP_ROUTE = Kind(gateway_api.API_VERSION, gateway_api.HTTP_ROUTE, "httproutes")
+GRPC_ROUTE = Kind(gateway_api.API_VERSION, gateway_api.GRPC_ROUTE, "grpcroutes")
+ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 CHILDREN = (CONFIG_MAP, SERVICE, CONTROLLER_REVISION, DISRUPTION_BUDGET, DEPLOYMENT, JOB, AUTOSCALER)
+"""Kinds of every cluster that the operator applies and prunes."""
+
+ROUTES = (HTTP_ROUTE, GRPC_ROUTE)
+"""Kinds that a cluster has where somebody has installed Gateway API."""
+
+APPLIED = (*CHILDREN, *ROUTES)
 """Kinds the operator applies and prunes, in the order of writing: what is referred to comes first."""
 
 WATCHED = (MODEL_DEPLOYMENT, *CHILDREN, POD)
-"""Kinds the cache holds."""
+"""Kinds the cache holds, in every cluster."""
 
-_BY_TYPE = {(kind.api_version, kind.kind): kind for kind in CHILDREN}
+_BY_TYPE = {(kind.api_version, kind.kind): kind for kind in APPLIED}
 
 
 def kind_of(manifest: Mapping[str, Any]) -> Kind:

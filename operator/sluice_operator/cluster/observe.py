@@ -10,9 +10,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from sluice.failures import Resolved, parse_termination
 from sluice_operator.api import names
+from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.cluster import problems
 from sluice_operator.cluster.cache import Cache, Key
-from sluice_operator.cluster.kinds import AUTOSCALER, CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, JOB, POD
+from sluice_operator.cluster.kinds import (
+    AUTOSCALER,
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    JOB,
+    POD,
+    ROUTES,
+)
 from sluice_operator.planning.observed import Autoscaler, Problem, Resolver, RevisionRecord, Workload
 
 log = logging.getLogger(__name__)
@@ -33,6 +43,8 @@ class Seen:
     jobs: Sequence[Json]
     pods: Sequence[Json]
     router_config: Json | None
+    routes: Sequence[Json]
+    slices: Sequence[Json]
     warnings: Mapping[str, str]
 
 
@@ -45,6 +57,8 @@ def gather(cache: Cache, key: Key, warnings: Mapping[str, str]) -> Seen:
         jobs=cache.owned(JOB, key),
         pods=cache.owned(POD, key),
         router_config=cache.get(CONFIG_MAP, key.namespace, names.router(key.name)),
+        routes=[route for kind in ROUTES for route in cache.owned(kind, key)],
+        slices=cache.owned(ENDPOINT_SLICE, key),
         warnings=warnings,
     )
 
@@ -118,6 +132,11 @@ def router_ips(seen: Seen) -> list[str]:
     return [ip(pod) for pod in router_pods(seen) if problems.ready(pod) and ip(pod)]
 
 
+def routers_asked(resource: ModelDeployment, seen: Seen) -> list[str] | None:
+    """Addresses of the routers that count what they answered; None where a gateway routes, which counts for others."""
+    return None if resource.spec.router.gateway else router_ips(seen)
+
+
 def model_ips(seen: Seen, revision: str) -> list[str]:
     """Addresses of a revision's pods that serve."""
     pods = [pod for pod in seen.pods if label(pod, names.REVISION) == revision]
@@ -130,15 +149,16 @@ def router_problem(seen: Seen) -> Problem | None:
 
 
 def weights(seen: Seen) -> dict[str, int]:
-    """The weights that were decided last, by revision: an annotation of the router's ConfigMap."""
-    metadata = (seen.router_config or {}).get("metadata") or {}
-    text = (metadata.get("annotations") or {}).get(names.WEIGHTS)
+    """The weights that were decided last, by revision: an annotation of the router's ConfigMap or of a route."""
+    held = (obj for obj in (seen.router_config, *seen.routes) if obj is not None)
+    texts = ((obj["metadata"].get("annotations") or {}).get(names.WEIGHTS) for obj in held)
+    text = next((text for text in texts if text is not None), None)
     if text is None:
         return {}
     try:
         return _WEIGHTS.validate_json(text)
     except ValidationError as error:
-        log.error("annotation %s of the router's ConfigMap is no weights: %s", names.WEIGHTS, error)
+        log.error("annotation %s of what routes is no weights: %s", names.WEIGHTS, error)
         return {}
 
 

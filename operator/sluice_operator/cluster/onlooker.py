@@ -45,7 +45,7 @@ class Onlooker:
         key = Key(resource.namespace, resource.name)
         seen = observe.gather(self._cache, key, {})
         pods = {revision: observe.model_ips(seen, revision) for revision in observe.workloads(seen)}
-        windows = await self._traffic.windows(key, observe.router_ips(seen), pods)
+        windows = await self._traffic.windows(key, observe.routers_asked(resource, seen), pods)
         self._traffic.open_window(key)
         return windows
 

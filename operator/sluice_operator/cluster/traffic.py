@@ -69,25 +69,27 @@ class TrafficObserver:
         )
 
     async def windows(
-        self, key: Key, router_ips: Sequence[str], model_pod_ips: Mapping[str, Sequence[str]]
+        self, key: Key, router_ips: Sequence[str] | None, model_pod_ips: Mapping[str, Sequence[str]]
     ) -> Mapping[str, Window] | None:
         """What each revision did since the window of `key` opened; the first call opens it.
 
         Empty on that call, None while a router does not answer. A revision of which a pod does not answer has the
-        latency None this time: the slow pods would be the ones that are missing.
+        latency None this time: the slow pods would be the ones that are missing. Without routers that could be asked
+        (None) the runtimes count the errors, and each of them has to answer.
         """
         now = self._clock()
         pods = [(revision, ip) for revision, ips in model_pod_ips.items() for ip in ips]
         routers, runtimes = await asyncio.gather(
-            asyncio.gather(*(self._router(ip) for ip in router_ips)),
+            asyncio.gather(*(self._router(ip) for ip in router_ips or ())),
             asyncio.gather(*(self._runtime(ip) for _, ip in pods)),
         )
-        complete = bool(routers) and None not in routers
+        counting = runtimes if router_ips is None else routers
+        complete = bool(counting) and None not in counting
         first_look = key not in self._measured
         if first_look and not complete:
             return None
         measured = self._measured.setdefault(key, _Measured(Increments(now), Increments(now), Increments(now)))
-        _add_routers(measured.answers, router_ips, routers, now)
+        _add_routers(measured.answers, router_ips or (), routers, now)
         _add_runtimes(measured, pods, runtimes)
         if first_look:
             self.open_window(key)
@@ -96,7 +98,8 @@ class TrafficObserver:
         if first_look:
             return {}
         silent = {revision for (revision, _), stats in zip(pods, runtimes, strict=True) if stats is None}
-        return {revision: _window(measured, revision, revision not in silent) for revision in model_pod_ips}
+        window = _window_of_runtimes if router_ips is None else _window
+        return {revision: window(measured, revision, revision not in silent) for revision in model_pod_ips}
 
     def open_window(self, key: Key) -> None:
         """Open a new window from the last look; without one, the next call of `windows` opens it."""
@@ -157,3 +160,11 @@ def _window(measured: _Measured, revision: str, with_latency: bool) -> Window:
         errors=max(int(answers.get(router_stats.ERRORS, 0)), min(requests, int(failed))),
         latency=None if latency is None else dict(sorted(latency.items())),
     )
+
+
+def _window_of_runtimes(measured: _Measured, revision: str, answered: bool) -> Window:
+    """What the pods say alone: a request that no pod has got is in none of it. Each has answered, or there is none."""
+    latency = measured.latency.sums(revision)
+    requests = int(max(latency.values(), default=0))
+    errors = int(measured.failures.sums(revision).get(router_stats.ERRORS, 0))
+    return Window(requests=requests, errors=min(requests, errors), latency=dict(sorted(latency.items())))

@@ -196,9 +196,10 @@ def router_ready(view: View) -> Verdict:
         message = router.problem.message if router.problem else nobody
         return Verdict("RouterReady", "False", router.problem.reason if router.problem else "NotReady", message)
     # A config that was decided a moment ago is not a fault of the router: it is out only while it lags at rest.
-    if not view.situation.verified and view.status.rollout is None and not view.status.draining:
-        if at_gateway and router.problem:
-            return Verdict("RouterReady", "False", router.problem.reason, router.problem.message)
+    at_rest = view.status.rollout is None and not view.status.draining
+    if at_rest and at_gateway and router.problem:
+        return Verdict("RouterReady", "False", router.problem.reason, router.problem.message)
+    if at_rest and not view.situation.verified:
         return Verdict("RouterReady", "False", "ConfigPending", "routers have not applied the newest configuration")
     what = "routes are accepted" if at_gateway else "routers are ready"
     return Verdict("RouterReady", "True", "Ready", f"{view.routers_ready} of {router.wanted} {what}")

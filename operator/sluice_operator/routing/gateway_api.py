@@ -7,6 +7,7 @@ nothing there: a tester's rule comes first because it matches more headers on th
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sluice.comparison import MARK
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.matching import Match
@@ -30,6 +31,9 @@ _SERVICES = (
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
 )
+_UNMARKED: Json = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": [MARK]}}
+"""No gateway can mark a request and its copy alike, and what callers send under that name is none of the runtime's."""
+
 _GRPC: tuple[Json, ...] = tuple({"method": {"type": "Exact", "service": service}} for service in _SERVICES)
 
 
@@ -81,24 +85,26 @@ def _parent(parent: Parent) -> Json:
 def _rules(traffic: Traffic, gateway: Attached, doors: tuple[Json, ...], port: int) -> Iterator[Json]:
     if traffic.testers and traffic.weights:
         matches = [_match(door, tester) for tester in traffic.testers.matches for door in doors]
-        yield {"matches": matches, "backendRefs": [_backend(traffic, gateway, traffic.testers.revision, port, 1)]}
+        refs = [_backend(traffic, gateway, traffic.testers.revision, port, 1)]
+        yield {"matches": matches, "filters": [_UNMARKED], "backendRefs": refs}
     # A revision without weight is named all the same: the gateway says whether it can be reached before it has to be.
     shares = {revision: traffic.weights.get(revision, 0) for revision in traffic.revisions}
     refs = [_backend(traffic, gateway, revision, port, weight) for revision, weight in sorted(shares.items())]
-    yield {"matches": list(doors), **_copying(traffic, port), **({"backendRefs": refs} if refs else {})}
+    filters = [_UNMARKED, *_copying(traffic, port)]
+    yield {"matches": list(doors), "filters": filters, **({"backendRefs": refs} if refs else {})}
 
 
 def _match(door: Json, tester: Match) -> Json:
     return {**door, "headers": carries(tester)}
 
 
-def _copying(traffic: Traffic, port: int) -> Json:
+def _copying(traffic: Traffic, port: int) -> list[Json]:
     if traffic.mirror is None or not traffic.weights:
-        return {}
+        return []
     mirror: Json = {"backendRef": _service(traffic, traffic.mirror.revision, port)}
     # All of them is what is done without a number, and a gateway need not know numbers.
     part = {} if traffic.mirror.percent == 100 else {"percent": traffic.mirror.percent}
-    return {"filters": [{"type": "RequestMirror", "requestMirror": {**mirror, **part}}]}
+    return [{"type": "RequestMirror", "requestMirror": {**mirror, **part}}]
 
 
 def _backend(traffic: Traffic, gateway: Attached, revision: str, port: int, weight: int) -> Json:

@@ -24,6 +24,14 @@ SAME = {
         {"containers": [{"name": "mesh"}, {"name": "runtime", "image": "a"}]},
         {"containers": [{"name": "runtime", "image": "a"}]},
     ),
+    "what a server adds to a route's parts": (
+        {"backendRefs": [{"group": "", "kind": "Service", "name": "a", "port": 1, "weight": 1}]},
+        {"backendRefs": [{"name": "a", "port": 1, "weight": 1}]},
+    ),
+    "two parts of a route on one port": (
+        {"backendRefs": [{"name": "a", "port": 1, "weight": 9}, {"name": "b", "port": 1, "weight": 1}]},
+        {"backendRefs": [{"name": "a", "port": 1, "weight": 9}, {"name": "b", "port": 1, "weight": 1}]},
+    ),
     "mounts of one volume in two places": (
         {"volumeMounts": [{"name": "v", "mountPath": "/b"}, {"name": "v", "mountPath": "/a"}]},
         {"volumeMounts": [{"name": "v", "mountPath": "/a"}, {"name": "v", "mountPath": "/b"}]},
@@ -36,6 +44,14 @@ DIFFERENT = {
     "a removed field": ({}, {"image": "a"}),
     "an item of a list that is gone": ({"containers": []}, {"containers": [{"name": "runtime"}]}),
     "an order that means something": ({"args": ["a", "b"]}, {"args": ["b", "a"]}),
+    "a part of a route that somebody else added": (
+        {"backendRefs": [{"name": "a", "port": 1}, {"name": "b", "port": 1}]},
+        {"backendRefs": [{"name": "a", "port": 1}]},
+    ),
+    "other weights on one port": (
+        {"backendRefs": [{"name": "a", "port": 1, "weight": 5}, {"name": "b", "port": 1, "weight": 5}]},
+        {"backendRefs": [{"name": "a", "port": 1, "weight": 9}, {"name": "b", "port": 1, "weight": 1}]},
+    ),
     "an argument more": ({"args": ["a", "b"]}, {"args": ["a"]}),
     "text that only looks like a quantity": ({"data": {"x": "1024Mi"}}, {"data": {"x": "1Gi"}}),
     "a switch that is off": ({"readOnlyRootFilesystem": False}, {"readOnlyRootFilesystem": True}),

@@ -15,7 +15,7 @@ from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment, Reported
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.cluster.errors import ClusterError, Conflict
-from sluice_operator.cluster.kinds import CHILDREN, kind_of
+from sluice_operator.cluster.kinds import APPLIED, kind_of
 from sluice_operator.planning.observed import (
     Observed,
     Problem,
@@ -213,7 +213,7 @@ class Simulation:
         self._tell_resource()
 
     async def apply(self, resource: ModelDeployment, plan: Plan) -> None:
-        for kind in CHILDREN:
+        for kind in APPLIED:
             for manifest in (one for one in plan.objects if kind_of(one) is kind):
                 self._apply_one(manifest)
             if kind.kind == "Deployment":
@@ -229,7 +229,7 @@ class Simulation:
         if manifest["kind"] == "ControllerRevision" and revision not in self.truth.records:
             self._spend()
             self.truth.records[revision] = record_of(manifest["data"])
-        elif manifest["kind"] == "ConfigMap" and self.truth.config != (config := _config(manifest)):
+        elif manifest["kind"] in ("ConfigMap", "HTTPRoute") and self.truth.config != (config := _config(manifest)):
             self._spend()
             self.truth.config = config
         elif manifest["kind"] == "Deployment" and revision and revision not in self.truth.pods:
@@ -307,8 +307,16 @@ class Simulation:
 
 def _config(manifest: Manifest) -> Config:
     annotations = manifest["metadata"]["annotations"]
-    clusters = re.findall(r"^  name: '?([0-9a-f]{10})'?$", manifest["data"]["cds.yaml"], re.MULTILINE)
-    return Config(annotations[names.CONFIG_VERSION], json.loads(annotations[names.WEIGHTS]), frozenset(clusters))
+    known = _in_route(manifest["spec"]) if manifest["kind"] == "HTTPRoute" else _in_files(manifest["data"])
+    return Config(annotations[names.CONFIG_VERSION], json.loads(annotations[names.WEIGHTS]), frozenset(known))
+
+
+def _in_files(data: Any) -> list[str]:
+    return re.findall(r"^  name: '?([0-9a-f]{10})'?$", data["cds.yaml"], re.MULTILINE)
+
+
+def _in_route(spec: Any) -> list[str]:
+    return [ref["name"].removeprefix(f"{NAME}-") for ref in spec["rules"][-1]["backendRefs"]]
 
 
 def _drive(coroutine: Any) -> Any:

@@ -36,6 +36,7 @@ WALKS: dict[str, dict[str, Any]] = {
     "no judge": {"steps": STEPS},
     "blue/green": {"strategy": "BlueGreen", "preview": {"hold": "10s"}},
 }
+ROUTERS: tuple[dict[str, Any], ...] = ({}, {"backend": "GatewayAPI", "gateway": {"parentRefs": [{"name": "public"}]}})
 ACTIONS = ("promote", "abort", "retry", "rollback", "pause", "resume")
 
 
@@ -47,10 +48,10 @@ class Rollouts(RuleBasedStateMachine):
         self.sim: Simulation
         self.asked = 0
 
-    @initialize(walk=st.sampled_from(list(WALKS)))
-    def serve_the_first_version(self, walk: str) -> None:
+    @initialize(walk=st.sampled_from(list(WALKS)), router=st.sampled_from(ROUTERS))
+    def serve_the_first_version(self, walk: str, router: dict[str, Any]) -> None:
         rollout = {"drainDelay": f"{DRAIN_SECONDS}s", "readyDeadline": "10m", **WALKS[walk]}
-        self.sim = Simulation(make_spec(uri(1), scaling={"replicas": REPLICAS}, rollout=rollout))
+        self.sim = Simulation(make_spec(uri(1), scaling={"replicas": REPLICAS}, rollout=rollout, router=router))
         self.sim.settle()
 
     @rule(number=st.integers(1, 4))

@@ -59,6 +59,8 @@ class World:
     router_version: str = ""
     router_knows: set[str] = field(default_factory=set)
     routers: int = 2
+    former: bool = False
+    absent: frozenset[str] = frozenset()
     routers_follow: bool = True
     objects: tuple[Any, ...] = ()
     events: list[EventNote] = field(default_factory=list)
@@ -79,11 +81,12 @@ class World:
         return Observed(
             records=dict(self.records),
             workloads=workloads,
-            router=RouterState(wanted=2, pods=pods, weights=self.weights),
+            router=RouterState(wanted=2, pods=pods, weights=self.weights, former=self.former),
             resolvers=self.resolvers,
             windows=self.windows,
             comparison=self.comparison if comparing.copied(self.resource) else None,
             answers=self.answers,
+            absent=self.absent,
         )
 
     def _workload(self, revision: str) -> Workload:
@@ -112,7 +115,7 @@ class World:
         if self.routers_follow:
             self.router_version = decided.router_version
             self.router_knows = set(live)
-            self.weights = _weights(self.of_kind("ConfigMap")[0])
+            self.weights = _weights([*self.of_kind("ConfigMap"), *self.of_kind("HTTPRoute")])
 
     def of_kind(self, kind: str) -> list[Any]:
         return [manifest for manifest in self.objects if manifest["kind"] == kind]
@@ -157,6 +160,8 @@ def record_of(data: Any) -> RevisionRecord:
     return replace(RevisionRecord(**data), runtime=Runtime.model_validate(data["runtime"]))
 
 
-def _weights(config_map: Any) -> dict[str, int]:
-    loaded: dict[str, int] = json.loads(config_map["metadata"]["annotations"][names.WEIGHTS])
+def _weights(told: list[Any]) -> dict[str, int]:
+    """What the router is told; nothing where there is no such kind of router."""
+    texts = (manifest["metadata"]["annotations"][names.WEIGHTS] for manifest in told)
+    loaded: dict[str, int] = json.loads(next(texts, "{}"))
     return loaded

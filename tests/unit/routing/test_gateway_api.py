@@ -47,7 +47,7 @@ def test_the_routes_are_written_as_the_golden_file_says(case: str, owner: ModelD
 
 def test_all_requests_are_copied_without_a_number_that_a_gateway_would_have_to_know(owner: ModelDeployment) -> None:
     (rule,) = http_rules(replace(KNOWN, mirror=Copied(CANARY, 100)), owner)
-    assert "percent" not in rule["filters"][0]["requestMirror"]
+    assert "percent" not in rule["filters"][-1]["requestMirror"]
 
 
 def test_without_names_for_grpc_there_is_no_route_for_it(owner: ModelDeployment) -> None:

@@ -175,3 +175,25 @@ async def test_failures_that_only_the_runtime_knows_of_are_counted(pods: Pods, o
     windows = await observer.windows("m", [ROUTER_1], {V1: [POD_1]})
     assert windows
     assert (windows[V1].requests, windows[V1].errors) == (100, 7)
+
+
+async def test_where_no_router_counts_the_runtimes_do(pods: Pods, observer: TrafficObserver) -> None:
+    models = {V1: [POD_1], V2: [POD_2]}
+    pods.texts = {POD_1: runtime_text(300, 0, errors=7), POD_2: runtime_text(0, 0)}
+    assert await observer.windows("k", None, models) == {}
+    pods.texts = {POD_1: runtime_text(470, 10, errors=8), POD_2: runtime_text(15, 5, errors=3)}
+    assert await observer.windows("k", None, models) == {
+        V1: Window(180, 1, {0.001: 170.0, float("inf"): 180.0}),
+        V2: Window(20, 3, {0.001: 15.0, float("inf"): 20.0}),
+    }
+
+
+async def test_where_only_runtimes_count_a_silent_one_is_a_metrics_fault(pods: Pods, observer: TrafficObserver) -> None:
+    models = {V1: [POD_1], V2: [POD_2]}
+    pods.texts = {POD_1: runtime_text(0, 0)}
+    assert await observer.windows("k", None, models) is None
+    assert await observer.windows("k", None, {}) is None
+    pods.texts[POD_2] = runtime_text(0, 0)
+    assert await observer.windows("k", None, models) == {}
+    del pods.texts[POD_2]
+    assert await observer.windows("k", None, models) is None

@@ -5,6 +5,7 @@ from typing import Any
 
 from sluice_operator.api.resource import ModelDeployment, Reported
 from sluice_operator.dashboard.series import Sample
+from sluice_operator.planning.comparing import sentence
 from sluice_operator.planning.headline import headline
 
 Json = Mapping[str, Any]
@@ -31,7 +32,14 @@ def summary(resource: Reported) -> Json:
 def detail(resource: Reported, samples: Sequence[Sample]) -> Json:
     """Everything about one model: its row, status as it is written, the spec's steps, the plots."""
     spec = resource.spec.rollout.to_json() if isinstance(resource, ModelDeployment) else {}
-    return {**summary(resource), "status": resource.status.to_json(), "rollout": spec, "series": plots(samples)}
+    told = resource.status.rollout.comparison if resource.status.rollout else None
+    return {
+        **summary(resource),
+        "comparison": sentence(told) if told else None,
+        "status": resource.status.to_json(),
+        "rollout": spec,
+        "series": plots(samples),
+    }
 
 
 def plots(samples: Sequence[Sample]) -> Json:

@@ -58,6 +58,7 @@ def browse(browser, url, folder):
     }
     ActionChains(browser).move_to_element(plots[0].find_element(By.TAG_NAME, "svg")).perform()
     seen["at the pointer"] = plots[0].find_element(By.CSS_SELECTOR, ".legend").text
+    seen["copies"] = browser.find_element(By.XPATH, "//section[h2[text()='Copies']]/p").text
     seen["tables"] = {title: rows(browser, title) for title in ("Revisions", "Analysis", "History", "Conditions")}
     browser.get(f"{url}#/team/none")
     wait.until(lambda it: "Not here" in it.page_source)

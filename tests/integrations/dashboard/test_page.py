@@ -40,6 +40,7 @@ STATUS = {
         "startedAt": AT,
         "step": 1,
         "verifiedWeight": 50,
+        "comparison": {"pairs": 400, "different": 3, "errors": 3, "at": AT},
         "analysis": {
             "measurements": [{"time": AT, "verdict": "Pass", "requests": 120, "message": "errorRate 0.002 <= 0.01"}]
         },
@@ -130,6 +131,10 @@ def test_tables_tell_verdicts_and_the_past(seen: Any) -> None:
     assert tables["Analysis"][0][1:] == ["Pass", "120", "errorRate 0.002 <= 0.01"]
     assert tables["History"][0][1:] == ["cccc", "RolledBack", "http://store/0.tar.gz", "AnalysisFailed"]
     assert [row[0] for row in tables["Revisions"]] == ["stable", "canary"]
+
+
+def test_what_was_compared_on_copies_is_told(seen: Any) -> None:
+    assert seen["copies"] == "3 of 400 answers differ (0.8 %): 3 by an error"
 
 
 def test_what_people_write_is_never_read_as_html(seen: Any) -> None:

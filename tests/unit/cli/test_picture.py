@@ -108,6 +108,15 @@ def test_a_spec_that_the_operator_has_not_seen_is_never_shown_as_healthy() -> No
     assert shown(found)["health"] == "Unknown"
 
 
+def test_what_was_compared_on_copies() -> None:
+    assert shown(under_way())["comparison"] is None
+    outputs = [{"name": "revenue", "different": 3, "largestDifference": 0.5}]
+    compared = {"pairs": 400, "different": 3, "errors": 0, "outputs": outputs, "at": "2026-01-01T12:00:00Z"}
+    seen = shown(under_way(comparison=compared))
+    assert seen["comparison"] == {**compared, "message": "3 of 400 answers differ (0.8 %): revenue in 3 by up to 0.5"}
+    assert f"Copies    {seen['comparison']['message']}" in text(seen)
+
+
 def test_steps_weights_revisions_pods_and_what_they_answer() -> None:
     seen = shown(
         under_way(),

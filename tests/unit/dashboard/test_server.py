@@ -80,6 +80,16 @@ async def test_one_model_comes_with_its_plots_as_columns(site: Site):
     assert (await site.json("/api/models/team/shop?after=1"))["series"]["time"] == [6.0]
 
 
+async def test_what_was_compared_is_said_in_the_words_of_the_terminal(site: Site):
+    rollout = {"phase": "Mirroring", "startedAt": "2026-01-01T00:00:00Z"}
+    site.source.put(resource(rollout=rollout))
+    assert (await site.json("/api/models/team/shop"))["comparison"] is None
+    compared = {"pairs": 8, "different": 2, "outputs": [{"name": "label", "different": 2}], "at": ""}
+    site.source.put(resource(rollout={**rollout, "comparison": compared}))
+    found = await site.json("/api/models/team/shop")
+    assert found["comparison"] == "2 of 8 answers differ (25.0 %): label in 2"
+
+
 async def test_who_asks_for_a_model_has_it_sampled(site: Site):
     site.source.put(resource())
     await site.json("/api/models/team/shop")

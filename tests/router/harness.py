@@ -1,6 +1,7 @@
 """A real Envoy and small upstreams on loopback, steered the way a pod's is: by a folder the kubelet would swap."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -26,6 +27,15 @@ ENVOY = Path(sys.executable).parent / "envoy"
 V1, V2 = "0123456789", "abcdef0123"
 PATIENCE = 30.0
 """Seconds until something that should happen within one or two is given up."""
+
+PROMPT = json.dumps(
+    {
+        "layered_runtime": {
+            "layers": [{"name": "prompt", "static_layer": {"tracing": {"opentelemetry": {"flush_interval_ms": 100}}}}]
+        }
+    }
+)
+"""Added to the configuration: by default a few spans are kept back for 5 s."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -164,7 +174,7 @@ class Router:
     async def start(self) -> None:
         bootstrap = str(self.folder / "bootstrap.yaml")
         arguments = ("-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
-        self.process = await asyncio.create_subprocess_exec(ENVOY, *arguments)
+        self.process = await asyncio.create_subprocess_exec(ENVOY, *arguments, "--config-yaml", PROMPT)
 
         async def ready() -> bool:
             try:

@@ -215,5 +215,5 @@ async def test_a_collector_nobody_knows_the_name_of_harms_no_request(bench: Benc
 
 async def _serves(router: Router) -> None:
     async with steady(router) as answers:
-        await until(answers, 3000)
+        await until(answers, 1000)
     assert answers.failed() == {}

@@ -17,7 +17,7 @@ import httptools
 
 from sluice_runtime.door import Door, Refusal
 from sluice_runtime.exchange import PIECE_BYTES, Exchange
-from sluice_runtime.heads import Head, without_offer
+from sluice_runtime.heads import Familiar, Head, HeadReader, without_offer
 from sluice_runtime.landing import Ground
 
 log = logging.getLogger(__name__)
@@ -32,26 +32,25 @@ _SPARE_CONNECTIONS = 32
 """Beyond the limit, so that a busy pod still answers its probes and its scrapes."""
 
 
-class Connection(Ground):
+class Connection(HeadReader, Ground):
     """Parses requests and runs the application on one after the other."""
 
     def __init__(self, door: Door, state: dict[str, Any], loop: asyncio.AbstractEventLoop | None = None) -> None:
-        super().__init__(door, loop)
+        HeadReader.__init__(self)
+        Ground.__init__(self, door, loop)
         self._state = state
         self._parser = httptools.HttpRequestParser(self)
-        self._peer: Any = None
-        self._local: Any = None
         self._surplus = False
         # The one that is being answered, and pipelined ones between it and the one whose bytes come in.
         self._current: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._mid_message = False
         self._received = 0
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._expects = False
-        self._length = 0
         self._offered = b""
+        # Whole messages in the bytes that came last, and the head of the one that was taken without ASGI.
+        self._messages = 0
+        self._taken: Head | None = None
+        self._familiar: Familiar | None = None
         # A refusal that waits until earlier requests have their answers.
         self._verdict: Refusal | None = None
 
@@ -82,40 +81,25 @@ class Connection(Ground):
         """Bytes came."""
         if self._deaf:
             return
-        if not self._mid_message:
-            self._mid_message = True
+        whole = not self._mid_message
+        if whole:
             self._since = self.loop.time()
+            if self._familiar is not None and self._current is None and self._take_again(self._familiar, data):
+                return
+            self._mid_message = True
         self._received += len(data)
+        self._messages, self._taken = 0, None
         self._parse(data)
+        if whole and self._messages == 1 and self._taken is not None:
+            self._familiar = Familiar.of(data, self._length, self._taken)
         if self._landing is not None:
             self.divert(self._landing)
         elif self._mid_message and not self._deaf:
             self._bound_received()
 
-    def on_message_begin(self) -> None:
-        """A new request."""
-        self._url = b""
-        self._headers = []
-        self._expects = False
-        self._length = 0
-
-    def on_url(self, url: bytes) -> None:
-        """A part of the request target."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; trailers after a chunked body are ignored."""
-        if self._incoming is not None:
-            return
-        name = name.lower()
-        if name == b"expect":
-            self._expects = value.lower() == b"100-continue"
-        elif name == b"content-length":
-            self._length = int(value)  # llhttp has checked it
-        self._headers.append((name, value))
-
     def on_headers_complete(self) -> None:
-        """The request's head is complete."""
+        """The request's head is complete; headers that still come are trailers of a chunked body, and ignored."""
+        self._head_over = True
         parser = self._parser
         if parser.should_upgrade():
             self._offered = parser.get_method()
@@ -162,6 +146,7 @@ class Connection(Ground):
             return
         self._incoming = None
         self._mid_message = False
+        self._messages += 1
         self._received = 0
         landing, self._landing = self._landing, None
         if not self._deaf:
@@ -221,6 +206,22 @@ class Connection(Ground):
         else:
             exchange.keep_alive = False
 
+    def _take_again(self, familiar: Familiar, data: bytes) -> bool:
+        """Take a short request without parsing its head, which came before; False for any other."""
+        body, door = familiar.body(data), self._door
+        if body is None or len(body) >= min(PIECE_BYTES, door.limits.max_body_bytes):
+            return False
+        exchange = Exchange(self, familiar.head, keep_alive=True, expects=False, began=self._since)
+        exchange.feed(body)
+        exchange.end()
+        self._current = exchange
+        door.buffered += len(body)
+        if door.buffered <= door.limits.max_buffered_bytes and door.take(exchange):
+            return True
+        door.buffered -= len(body)
+        self._current = None
+        return False
+
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
@@ -254,6 +255,7 @@ class Connection(Ground):
             return
         self._current = exchange
         if exchange.complete and self._door.take(exchange):
+            self._taken = exchange.head
             return
         app = self._door.app(exchange.head.scope(), exchange.receive, exchange.send)
         task: asyncio.Task[None] = self.loop.create_task(app)  # type: ignore[arg-type]

@@ -59,13 +59,20 @@ class Direct:
     def _wishes(self, exchange: Exchange) -> Wishes | None:
         """What the head of a request says that goes this way; None for all others."""
         head = exchange.head
-        if head.target != self._target or head.method != b"POST" or self._plane.draining:
+        if self._plane.draining:
+            return None
+        if isinstance(head.reading, Wishes):
+            return head.reading
+        if head.target != self._target or head.method != b"POST":
             return None
         try:
             wishes = self._rest.read_headers(head.headers)
         except RequestError:
             return None
-        return wishes if wishes.encoding == IDENTITY else None
+        if wishes.encoding != IDENTITY:
+            return None
+        head.reading = wishes
+        return wishes
 
 
 class Prediction:
@@ -82,7 +89,7 @@ class Prediction:
         self._model: Model
         self._request: InferRequest
         self._form: Form
-        self._work: Work
+        self._work: Work | None = None
 
     def start(self, wishes: Wishes) -> None:
         """Decode, check and queue; whatever is wrong is answered at once."""
@@ -101,7 +108,9 @@ class Prediction:
 
     def set_result(self, result: list[Tensor]) -> None:
         """Answer with a prediction."""
-        outputs = dict(zip(self._work.outputs, result, strict=True))
+        outputs = dict(zip(self._work.outputs, result, strict=True))  # type: ignore[union-attr]  # it was submitted
+        # It refers to this prediction; without the circle an answered request is gone at once.
+        self._work = None
         try:
             if self._plan is not None:
                 body, json_bytes = self._plan.answer(self._model, outputs)
@@ -147,10 +156,12 @@ class Prediction:
             self._plans.learn(parts, self._request, self._form, self._work)
 
     def _abandon(self) -> None:
-        self._model.batcher.forget(self._work)
+        if self._work is not None:
+            self._model.batcher.forget(self._work)
         self._plane.record(self._started, Kind.ABANDONED)
 
     def _fail(self, error: RequestError) -> None:
+        self._work = None
         if error.kind is Kind.TOO_LARGE:
             self._exchange.keep_alive = False
         headers = b"".join(b"%b: %b\r\n" % header for header in error_headers(error, "POST"))

@@ -4,6 +4,7 @@ Nulls go, defaults come, types and limits are checked (by jsonschema, told in th
 rules (by Google's CEL, which the API server's is a sibling of).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -190,7 +191,8 @@ def _holds(rule: str, value: Any) -> bool:
 @cache
 def compiled(rule: str) -> cel.Expression:
     """A rule, ready to be asked; raises where it uses what is not known here."""
-    return _environment().compile(rule)
+    # Kubernetes has fields of reserved names written so; CEL itself takes the name.
+    return _environment().compile(re.sub(r"\.__([a-z]+)__", r".\1", rule))
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controlplane.crd.definition import apply, try_apply
+from sluice_operator.cli import schema
 from support.kube import Kube
 
 PARENT = {"name": "public", "namespace": "gateways", "sectionName": "https"}
@@ -64,6 +65,8 @@ def test_what_a_gateway_cannot_do_is_refused_with_a_reason(kube: Kube, case: str
     answer = try_apply(kube, written)
     assert not answer.accepted
     assert told in answer.text
+    offline = " ".join(f"{mistake.path} {mistake.message}" for mistake in schema.mistakes(written))
+    assert told in offline
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,7 @@ def test_what_a_gateway_cannot_do_is_refused_with_a_reason(kube: Kube, case: str
     [
         manifest("least", at({"name": "public"})),
         manifest("most", at(PARENT, {"name": "public"}, hostnames=["*.a.example"], grpcHostnames=["g.a.example"])),
+        manifest("near-and-far", at({"name": "public", "namespace": "far"}, {"name": "public"})),
         manifest("tested", at(), rollout={"match": [{"header": {"name": "x-a", "value": "b"}}], "mirror": {}}),
         manifest("previewed", at(), rollout={"strategy": "BlueGreen", "preview": {"pause": True}}),
     ],
@@ -79,6 +83,7 @@ def test_what_a_gateway_cannot_do_is_refused_with_a_reason(kube: Kube, case: str
 def test_what_a_gateway_can_do_is_taken(kube: Kube, written: dict[str, Any]) -> None:
     answer = try_apply(kube, written)
     assert answer.accepted, answer.text
+    assert schema.mistakes(written) == []
 
 
 def test_the_backend_changes_only_while_nothing_is_rolled_out(kube: Kube) -> None:

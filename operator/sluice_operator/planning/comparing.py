@@ -20,13 +20,21 @@ def noted(s: Situation) -> dict[str, Any]:
 
 
 def note(s: Situation) -> ModelDeploymentStatus | None:
-    """Tell the comparison where nothing else does. None where it is not due."""
-    left = seconds_to_note(s)
-    return None if left is None or left > 0 else s.progress(**noted(s))
+    """Tell the comparison where nothing else does. None where it is not due, or nothing was compared since."""
+    left, found = _seconds_left(s), noted(s)
+    if left is None or left > 0:
+        return None
+    told, new = s.rollout.comparison, found["comparison"]
+    return None if told and told.model_copy(update={"at": new.at}) == new else s.progress(**found)
 
 
 def seconds_to_note(s: Situation) -> float | None:
-    """Seconds until the comparison is told again; None where it is not, or with the measurements."""
+    """Seconds until there may be something to tell; None where there will not, or it is told with the measurements."""
+    left = _seconds_left(s)
+    return NOTED_EVERY if left is not None and left <= 0 else left
+
+
+def _seconds_left(s: Situation) -> float | None:
     if s.observed.comparison is None or s.resource.spec.rollout.analysis is not None or not copied(s.resource):
         return None
     told = s.rollout.comparison

@@ -16,6 +16,8 @@ from sluice_operator.api.resource import ModelDeployment, Reported
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.cluster.errors import ClusterError, Conflict
 from sluice_operator.cluster.kinds import APPLIED, kind_of
+from sluice_operator.planning import comparing
+from sluice_operator.planning.comparison import Comparison
 from sluice_operator.planning.observed import (
     Observed,
     Problem,
@@ -83,6 +85,7 @@ class Simulation:
         self.lagging = False
         self.routers_follow = True
         self.windows: dict[str, Window] | None = {}
+        self.compared: Comparison | None = None
         self.now = START
         self.writes_left: int | None = None
         self.quiet = False
@@ -188,6 +191,7 @@ class Simulation:
             workloads=workloads,
             router=RouterState(wanted=2, pods=tuple(self._routers()), weights=seen.config.weights),
             windows=self.windows,
+            comparison=self.compared if comparing.copied(resource) else None,
         )
 
     def _routers(self) -> Iterator[RouterPod]:

@@ -8,7 +8,7 @@ import pytest
 from sluice_operator.api.analysis import Analysis
 from sluice_operator.api.status import ComparisonStatus, OutputComparison
 from sluice_operator.planning.analysis import Measured, comparisons, judge
-from sluice_operator.planning.comparing import sentence
+from sluice_operator.planning.comparing import NOTED_EVERY, sentence
 from sluice_operator.planning.comparison import Comparison, OutputTally, Tally
 from sluice_operator.planning.observed import Window
 from sluice_operator.planning.questions import due
@@ -116,6 +116,20 @@ def test_without_an_analysis_it_is_told_now_and_then_and_at_the_end_and_decides_
     assert event.message == "380 of 400 answers differ (95.0 %): 38 by an error, revenue in 380 by up to 0.3333"
     world.wait(10.1).wait(10.1)
     assert world.condition("Promoted").status == "True"
+
+
+def test_where_nothing_new_was_compared_nothing_is_written() -> None:
+    world = mirroring(mirror={"hold": "1h"})
+    world.comparison = compared(10, 1)
+    world.wait(15.1)
+    writes = world.writes
+    for _ in range(10):
+        world.wait(15.1)
+        assert 1 <= (world.think().requeue_after or 0) <= NOTED_EVERY
+    assert world.writes == writes
+    world.comparison = compared(11, 1)
+    world.wait(1)
+    assert told(world).pairs == 11  # type: ignore[union-attr]
 
 
 def test_it_is_told_with_each_measurement_and_to_whoever_is_asked() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sluice_operator.api.status import Phase
+from sluice_operator.planning.comparison import Comparison, Tally
 from sluice_operator.planning.observed import Problem, Window
 from sluice_operator.planning.traffic import wanted_traffic
 
@@ -23,6 +24,7 @@ ANALYSIS = {
     "inconclusiveDeadline": "60s",
     "checks": [{"metric": "errorRate", "max": 0.01}],
 }
+ANSWERS = [*ANALYSIS["checks"], {"metric": "answersDiffer", "max": 0.02}]  # type: ignore[misc]
 STEPS = [{"weight": 10, "hold": "10s"}, {"weight": 50, "hold": "10s"}]
 WALKS: dict[str, dict[str, Any]] = {
     "steps": {"steps": STEPS, "analysis": ANALYSIS},
@@ -33,6 +35,8 @@ WALKS: dict[str, dict[str, Any]] = {
         "match": [{"header": {"name": "x-test", "value": "1"}}],
     },
     "mirror": {"steps": STEPS, "mirror": {"percent": 50, "hold": "10s"}, "analysis": ANALYSIS},
+    "compared": {"steps": STEPS, "mirror": {"hold": "10s"}, "analysis": {**ANALYSIS, "checks": ANSWERS}},
+    "compared, no judge": {"steps": STEPS, "mirror": {"hold": "40s"}},
     "no judge": {"steps": STEPS},
     "blue/green": {"strategy": "BlueGreen", "preview": {"hold": "10s"}},
 }
@@ -143,13 +147,14 @@ class Rollouts(RuleBasedStateMachine):
         self.sim.pods_change(self.sim.status.stable.revision, ready=ready)  # type: ignore[union-attr]
 
     @precondition(lambda self: self.sim.status.canary)
-    @rule(errors=st.sampled_from([0, 50]))
-    def measurements(self, errors: int) -> None:
-        self.sim.windows = {self.canary: Window(requests=100, errors=errors)}
+    @rule(errors=st.sampled_from([0, 50]), different=st.sampled_from([0, 50]))
+    def measurements(self, errors: int, different: int) -> None:
+        self.sim.windows = {self.canary: Window(requests=100, errors=errors, pairs=100, different=different)}
+        self.sim.compared = Comparison(Tally(100, different), 100, different)
 
     @rule()
     def metrics_fail(self) -> None:
-        self.sim.windows = None
+        self.sim.windows = self.sim.compared = None
 
     @property
     def canary(self) -> str:

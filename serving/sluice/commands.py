@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -103,7 +102,8 @@ def _endpoint(target: str, model: str | None) -> Iterator[Endpoint]:
             yield endpoint
         return
     with opened(_existing(Path(target))) as found:
-        settings = LocalRun(source=str(found.folder), port=_free_port(), grpc_port=_free_port())
+        port, grpc_port = _free_ports()
+        settings = LocalRun(source=str(found.folder), port=port, grpc_port=grpc_port)
         with served(settings) as url, Endpoint(url, found.manifest.name) as endpoint:
             yield endpoint
 
@@ -114,11 +114,12 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: Any = probe.getsockname()[1]
-        return int(port)
+def _free_ports() -> tuple[int, int]:
+    """Two that differ: the first is held until the second is found."""
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1]), int(other.getsockname()[1])
 
 
 def _warn(message: str) -> None:

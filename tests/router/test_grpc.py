@@ -16,6 +16,7 @@ from runtime.harness import config_for
 from sluice.config import RuntimeConfig
 from sluice.manifest import Datatype
 from sluice_operator.planning.observed import RouterPod
+from sluice_runtime.answers import Answers
 from sluice_runtime.batching import Batcher
 from sluice_runtime.door import Door
 from sluice_runtime.metrics import Metrics
@@ -32,10 +33,11 @@ GUILTY = 13.0
 
 
 @asynccontextmanager
-async def model(folder: Any) -> AsyncIterator[RuntimeConfig]:
+async def model(folder: Any, answers: Answers | None = None) -> AsyncIterator[RuntimeConfig]:
     """A model that doubles `x`, behind the runtime's gRPC server; fails for 13."""
     config = config_for(folder)
     plane = Plane("shop", Metrics("shop", "", CollectorRegistry()))
+    plane.answers = answers or plane.answers
     batcher = Batcher(FakeRunner(GUILTY), max_rows=1, max_queue=100)
     plane.serve(
         Model("shop", "3", Signature((spec("x", Datatype.FP32, 1),), (spec("x", Datatype.FP32, 1),), False), batcher)

@@ -15,6 +15,7 @@ from router.test_grpc import GUILTY, ask, model
 from sluice.comparison import MARK
 from sluice_operator.routing.base import Copied, Traffic
 from sluice_operator.routing.envoy_clusters import COPIES_MOST
+from sluice_runtime.answers import Answers
 from support.stats import binomial_interval
 
 
@@ -143,7 +144,8 @@ async def test_where_nothing_is_copied_nothing_is_marked(bench: Bench) -> None:
 
 
 async def test_grpc_calls_are_copied_and_answered_by_stable_alone(bench: Bench, tmp_path: Any) -> None:
-    async with model(tmp_path) as one, model(tmp_path) as two:
+    originals, copies = Answers(), Answers()
+    async with model(tmp_path, originals) as one, model(tmp_path, copies) as two:
         grpc_members = {V1: (("127.0.0.1", one.grpc_port or 0),), V2: (("127.0.0.1", two.grpc_port or 0),)}
         pods = {V1: (await bench.upstream(),), V2: (await bench.upstream(),)}
         router = await bench.router(mirrored(), pods, grpc_members=grpc_members)
@@ -158,3 +160,6 @@ async def test_grpc_calls_are_copied_and_answered_by_stable_alone(bench: Bench, 
             return (await router.stats())[f"cluster.{V2}-grpc.upstream_rq_completed"] == "2"
 
         await eventually(copied, "two copies")
+    told = [{answer["id"]: answer.get("error") for answer in side.after(0)} for side in (originals, copies)]
+    assert told[0] == told[1], "what the runtimes remember can be joined"
+    assert list(told[0].values()) == [None, 500]

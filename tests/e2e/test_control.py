@@ -1,4 +1,4 @@
-"""What people ask of a rollout with the `sluice` command, under load."""
+"""What people ask of a rollout with the `sluice` command or in Argo CD, under load."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 
 from e2e.specs import QUICK, ROUTER, RUNTIME
 from sluice.cli import main
+from sluice_operator.api.request import REQUEST
 from support.cluster import Cluster
 from support.deployments import KIND, model_deployment, stable, until_promoted, until_stalled
+from support.gitops import argo_actions, argo_health, argo_run, kstatus
 from support.kube import Kube, Object, condition, is_true
 from support.load import Load, failures
 from support.store import Store
@@ -39,6 +41,11 @@ class Person:
         return self.kube.until(KIND, NAME, lambda found: found.get("status", {}).get("reason") == reason)
 
 
+def seen_by_gitops(found: Object) -> tuple[str, str, set[str]]:
+    """Argo CD's health, kstatus, and the actions that Argo CD offers."""
+    return argo_health(found), kstatus(found), argo_actions(found)
+
+
 @pytest.fixture(scope="module")
 def person(module_kube: Kube, store: Store) -> Person:
     """With v1 in service."""
@@ -59,6 +66,7 @@ def test_promote_past_a_pause_and_rollback_to_a_former_version(
         waiting = person.sees("Paused")
         second = waiting["status"]["canary"]["revision"]
         assert is_true(waiting, "Reconciling")
+        assert seen_by_gitops(waiting) == ("Suspended", "InProgress", {"promote", "promote-full", "abort"})
         # Then both are seen to answer, by whom they are and how fast
         load.wait_for(200, since=len(load.requests))
         assert person.types("status", NAME, "--output", "json") == 0
@@ -66,13 +74,16 @@ def test_promote_past_a_pause_and_rollback_to_a_former_version(
         assert {row["revision"] for row in shown["revisions"] if row["measured"]["requests"] > 5} == {first, second}
         # When it is promoted, it gets everything; when the former version is asked for, that does
         assert person.types("promote", NAME) == 0
-        assert stable(until_promoted(kube, NAME)) == second
+        promoted = until_promoted(kube, NAME)
+        assert stable(promoted) == second
+        assert seen_by_gitops(promoted) == ("Healthy", "Current", set())
         assert person.types("rollback", NAME, "--to", first) == 0
         found = until_stalled(kube, NAME)
         load.wait_for(200, since=len(load.requests))
         requests = load.stop()
     assert stable(found) == first
     assert condition(found, "Stalled")["reason"] == "RolledBackByRequest"
+    assert seen_by_gitops(found) == ("Degraded", "Failed", {"retry"})
     assert is_true(found, "Ready")
     assert {request.revision for request in requests[-100:]} == {first}
     assert failures(requests) == []
@@ -86,9 +97,11 @@ def test_abort_in_the_middle_of_a_step(person: Person, cluster: Cluster) -> None
     with Load(kube, cluster.images["runtime"], NAME, RATE) as load:
         before = stable(kube.get(KIND, NAME))
         person.applies("v3", {"weight": 20, "hold": NEVER})
-        kube.until(KIND, NAME, lambda seen: seen["status"].get("rollout", {}).get("verifiedWeight") == 20)
-        # When it is aborted
-        assert person.types("abort", NAME) == 0
+        held = kube.until(KIND, NAME, lambda seen: seen["status"].get("rollout", {}).get("verifiedWeight") == 20)
+        assert seen_by_gitops(held) == ("Progressing", "InProgress", {"promote-full", "pause", "abort"})
+        # When it is aborted from Argo CD
+        asked = argo_run("abort", held)["metadata"]["annotations"][REQUEST]
+        kube.run("annotate", KIND, NAME, f"{REQUEST}={asked}", "--overwrite")
         found = until_stalled(kube, NAME)
         load.wait_for(200, since=len(load.requests))
         requests = load.stop()

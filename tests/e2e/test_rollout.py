@@ -20,6 +20,8 @@ from support.store import Store
 NAME = "store-revenue"
 RATE = 150.0
 NEVER = "1h"
+NO_METRICS = {"name": "runtime", "env": [{"name": "BENTOML_CONFIG_OPTIONS", "value": "services.metrics.enabled=false"}]}
+WITHOUT_METRICS = RUNTIME | {"podTemplate": {"spec": {"containers": [NO_METRICS]}}}
 
 
 class Rollouts:
@@ -117,6 +119,27 @@ def test_a_version_that_is_slow_is_taken_back(rollouts: Rollouts) -> None:
     # Then it is taken back for its latency, and nothing failed
     assert condition(found, "Stalled")["reason"] == "AnalysisFailed"
     assert "latencyP99" in condition(found, "Stalled")["message"]
+    assert failures(requests) == []
+
+
+def test_a_version_whose_metrics_cannot_be_read_is_not_blamed_and_waited_for_no_longer_than_asked(
+    rollouts: Rollouts,
+) -> None:
+    # Given v1 under load
+    first = rollouts.promoted("v1")
+    rules = ERRORS | {"checks": [{"metric": "latencyP99", "max": 10}], "inconclusiveDeadline": "3s"}
+    with rollouts.load() as load:
+        # When a version is applied that serves, and whose runtime tells no metrics
+        rollouts.apply("v2", runtime=WITHOUT_METRICS, steps=steps(20), analysis=rules)
+        found = rollouts.kube.until(KIND, NAME, lambda seen: rollout_of(seen).get("analysis", {}).get("errors", 0) > 0)
+        measured = rollout_of(found)["analysis"]
+        found = until_stalled(rollouts.kube, NAME)
+        requests = load.stop()
+    # Then that is told as a fault of the measurement, it is taken back at the deadline, and nothing failed
+    assert (measured.get("failed", 0), measured.get("passed", 0)) == (0, 0)
+    assert condition(found, "Stalled")["reason"] == "AnalysisInconclusive"
+    assert "inconclusiveDeadline 3s" in condition(found, "Stalled")["message"]
+    assert stable(found) == stable(first)
     assert failures(requests) == []
 
 

@@ -1,6 +1,7 @@
-"""Asks over TLS again and again, each time on a new connection, and prints what was answered under which certificate.
+"""Asks over TLS again and again, each time on a new connection, until it has seen as many certificates as it was told.
 
-Runs in a pod: standard library only. Arguments: host, path, seconds.
+Runs in a pod: standard library only. Arguments: host, path, certificates. Prints a line after the first answer, and in
+the end what was answered under which certificate.
 """
 
 from __future__ import annotations
@@ -12,19 +13,24 @@ import ssl
 import sys
 import time
 
+MOST_SECONDS = 120.0
+REQUESTS_AFTERWARDS = 50
 
-def main(host: str, path: str, seconds: float) -> None:
+
+def main(host: str, path: str, wanted: int) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     failures: list[str] = []
     certificates: list[str] = []
-    count, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end:
-        count += 1
+    count, left, end = 0, REQUESTS_AFTERWARDS, time.monotonic() + MOST_SECONDS
+    while left and time.monotonic() < end:
+        count, left = count + 1, left - (len(certificates) >= wanted)
         try:
             certificates = noted(certificates, ask(host, path, context))
         except (OSError, http.client.HTTPException, ValueError) as error:
             failures.append(repr(error))
+        if count == 1:
+            print("asked", flush=True)
         time.sleep(0.02)
     print(json.dumps({"requests": count, "failures": failures, "certificates": certificates}))
 
@@ -49,4 +55,4 @@ def noted(known: list[str], found: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

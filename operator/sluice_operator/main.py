@@ -99,7 +99,7 @@ class Operator:
         self._cache = Cache()
         self._queue: WorkQueue | None = None
         self._sampler: Sampler | None = None
-        self._optional = Optional(client, self._cache)
+        self._optional = Optional(client.served, self._cache)
         self._audit = Audit(client, self._cache, self._settings.namespaces, self._enqueue, self._optional)
         self._started = time.monotonic()
         metrics.LEADER.set_function(lambda: float(self._leadership.leads()))
@@ -171,8 +171,7 @@ class Operator:
 
     async def _lead(self, queue: WorkQueue) -> None:
         self._queue = queue
-        for key in sorted(self._cache.keys()):
-            queue.add(key)
+        self._enqueue_all()
         queue.start()
         await self._leadership.lost()
         log.warning("this operator no longer leads")
@@ -182,6 +181,10 @@ class Operator:
     def _enqueue(self, key: Key) -> None:
         if self._queue is not None:
             self._queue.add(key)
+
+    def _enqueue_all(self) -> None:
+        for key in sorted(self._cache.keys()):
+            self._enqueue(key)
 
     async def _probe(self) -> None:
         def back() -> None:
@@ -197,7 +200,7 @@ class Operator:
         while not stop.is_set():
             try:
                 if await self._installed(stop):
-                    await self._optional.changed()
+                    await self._kinds_changed()
                     await self._watch_once(configuration, stop)
             except Exception as error:
                 log.error("the watches ended and are started again: %s", error, exc_info=error)
@@ -218,9 +221,16 @@ class Operator:
         it without a watch, waiting for ever.
         """
         while not await _stops(stop, DEFINITION_SECONDS):
-            if await self._served() is False or await self._optional.changed():
+            if await self._served() is False or await self._kinds_changed():
                 break
         over.set()
+
+    async def _kinds_changed(self) -> bool:
+        """Whether kinds came or went; what is possible is then another question for everybody."""
+        changed = await self._optional.changed()
+        if changed:
+            self._enqueue_all()
+        return changed
 
     async def _run_framework(self, configuration: Configuration, over: asyncio.Event, stop: asyncio.Event) -> None:
         kinds = self._optional.watched()

@@ -5,10 +5,9 @@ The framework looks for kinds once, when its watches begin; so they are asked fo
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from sluice_operator.cluster.cache import Cache
-from sluice_operator.cluster.client import Client
 from sluice_operator.cluster.errors import ClusterError
 from sluice_operator.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE, ROUTES, WATCHED, Kind
 
@@ -16,10 +15,10 @@ log = logging.getLogger(__name__)
 
 
 class Optional:
-    """What is there of them. `known` is set once the API server has said so."""
+    """What is there of them, by what `served` answers. `known` is set once it has answered."""
 
-    def __init__(self, client: Client, cache: Cache) -> None:
-        self._client = client
+    def __init__(self, served: Callable[[Kind], Awaitable[bool]], cache: Cache) -> None:
+        self._served = served
         self._cache = cache
         self._routes: tuple[Kind, ...] = ()
         self.known = asyncio.Event()
@@ -35,7 +34,7 @@ class Optional:
     async def changed(self) -> bool:
         """Ask again; whether something came or went. An API server that says nothing has changed nothing."""
         try:
-            routes = tuple([kind for kind in ROUTES if await self._client.served(kind)])
+            routes = tuple([kind for kind in ROUTES if await self._served(kind)])
         except ClusterError as error:
             log.debug("cannot ask for the kinds of Gateway API: %s", error)
             return False

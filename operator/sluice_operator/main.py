@@ -213,6 +213,9 @@ class Operator:
             await self._run_framework(configuration, over, stop)
         finally:
             ending.cancel()
+            over.set()  # the framework leaves a task behind that waits for it
+        if ending.done():
+            ending.result()
 
     async def _until_over(self, stop: asyncio.Event, over: asyncio.Event) -> None:
         """End one run of the framework: with the operator, when the definition is gone, or when kinds came or went.
@@ -220,10 +223,12 @@ class Operator:
         The framework ends by itself where a watch is told so, but a definition that goes while it looks around leaves
         it without a watch, waiting for ever.
         """
-        while not await _stops(stop, DEFINITION_SECONDS):
-            if await self._served() is False or await self._kinds_changed():
-                break
-        over.set()
+        try:
+            while not await _stops(stop, DEFINITION_SECONDS):
+                if await self._served() is False or await self._kinds_changed():
+                    break
+        finally:
+            over.set()  # also where looking has failed: nobody looks any more
 
     async def _kinds_changed(self) -> bool:
         """Whether kinds came or went; what is possible is then another question for everybody."""

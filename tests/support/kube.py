@@ -228,8 +228,8 @@ def brief(status: Object) -> str:
 
 
 def condition(found: Object, kind: str) -> Object:
-    """A condition of an object; empty if it has none of that type."""
-    conditions = found.get("status", {}).get("conditions", [])
+    """A condition of an object; empty if it has none of that type. A new definition's conditions are null at first."""
+    conditions = found.get("status", {}).get("conditions") or []
     return next((entry for entry in conditions if entry["type"] == kind), {})
 
 

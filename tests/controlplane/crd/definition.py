@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice_operator.api import crd
-from support.kube import Kube, KubectlError
+from support.kube import Kube, KubectlError, condition
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ def install(kube: Kube) -> None:
     # As Helm, so that a later installation of the chart finds no conflict over fields that nobody else wants.
     words = ("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", "-")
     kube.run(*words, stdin=crd.render())
-    kube.wait(f"crd/{crd.CRD_NAME}", "condition=Established")
+    # `kubectl wait` gives up where there are no conditions yet.
+    kube.until("crd", crd.CRD_NAME, lambda found: condition(found, "Established").get("status") == "True")
 
 
 def apply(kube: Kube, manifest: Mapping[str, Any]) -> None:

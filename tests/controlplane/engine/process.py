@@ -21,6 +21,7 @@ from controlplane import apiserver
 from controlplane.apiserver import ApiServer
 from controlplane.crd import definition
 from localcluster import certs
+from localcluster.shell import tail
 from support.kube import Kube, KubectlError
 from support.ports import free_port
 
@@ -133,6 +134,8 @@ def operator(kubeconfig: Path, log: Path, *flags: str) -> Iterator[Operator]:
             yield Operator(process, port, log)
         finally:
             process.kill()
+            # Shown where the test has failed.
+            print(tail(log.read_text()))
 
 
 def at_rest(running: Operator, quiet: float = 2.0) -> float:

@@ -75,9 +75,9 @@ class Gateway(ApiModel):
         "GRPCRoute share no name on one listener. Empty: no gRPC through the gateway.",
     )
     revision_header: bool = Field(
-        default=True,
-        description="Answers say which revision gave them, in x-sluice-revision. false: for a gateway that refuses "
-        "filters on backendRefs.",
+        default=False,
+        description="true: answers say which revision gave them, in x-sluice-revision, by filters on backendRefs. Some "
+        "gateways refuse those, and some answer a few requests with an error whenever a weight comes or goes.",
     )
     settle: Duration = Field(
         default="2s",

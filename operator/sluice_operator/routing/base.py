@@ -69,7 +69,7 @@ class Attached:
     parents: tuple[Parent, ...]
     hostnames: tuple[str, ...] = ()
     grpc_hostnames: tuple[str, ...] = ()
-    named: bool = True
+    named: bool = False
 
 
 @dataclass(frozen=True)

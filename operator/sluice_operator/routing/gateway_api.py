@@ -1,7 +1,7 @@
 """A gateway of the cluster as the router: an HTTPRoute, and a GRPCRoute where gRPC has names of its own.
 
 Only what the standard channel of Gateway API knows is written, so that any gateway can do it. The order of rules means
-nothing there: a tester's rule comes first because it matches more headers on the same path.
+nothing there: a tester's rule wins because it matches more headers on the same path.
 """
 
 from collections.abc import Iterator, Mapping
@@ -83,15 +83,16 @@ def _parent(parent: Parent) -> Json:
 
 
 def _rules(traffic: Traffic, gateway: Attached, doors: tuple[Json, ...], port: int) -> Iterator[Json]:
-    if traffic.testers and traffic.weights:
-        matches = [_match(door, tester) for tester in traffic.testers.matches for door in doors]
-        refs = [_backend(traffic, gateway, traffic.testers.revision, port, 1)]
-        yield {"matches": matches, "filters": [_UNMARKED], "backendRefs": refs}
+    """The split always comes first: gateways name by its place what they make of a rule, and would make it anew."""
     # A revision without weight is named all the same: the gateway says whether it can be reached before it has to be.
     shares = {revision: traffic.weights.get(revision, 0) for revision in traffic.revisions}
     refs = [_backend(traffic, gateway, revision, port, weight) for revision, weight in sorted(shares.items())]
     filters = [_UNMARKED, *_copying(traffic, port)]
     yield {"matches": list(doors), "filters": filters, **({"backendRefs": refs} if refs else {})}
+    if traffic.testers and traffic.weights:
+        matches = [_match(door, tester) for tester in traffic.testers.matches for door in doors]
+        refs = [_backend(traffic, gateway, traffic.testers.revision, port, 1)]
+        yield {"matches": matches, "filters": [_UNMARKED], "backendRefs": refs}
 
 
 def _match(door: Json, tester: Match) -> Json:

@@ -320,7 +320,7 @@ def _in_files(data: Any) -> list[str]:
 
 
 def _in_route(spec: Any) -> list[str]:
-    return [ref["name"].removeprefix(f"{NAME}-") for ref in spec["rules"][-1]["backendRefs"]]
+    return [ref["name"].removeprefix(f"{NAME}-") for ref in spec["rules"][0]["backendRefs"]]
 
 
 def _drive(coroutine: Any) -> Any:

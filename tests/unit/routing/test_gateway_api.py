@@ -32,7 +32,7 @@ CASES = {
     "canary-tested": replace(KNOWN, testers=Matched(CANARY, MATCHES)),
     "canary-mirrored": replace(KNOWN, mirror=Copied(CANARY, 40)),
     "canary-weighted": replace(KNOWN, weights={STABLE: 90, CANARY: 10}),
-    "unnamed": replace(KNOWN, weights={STABLE: 90, CANARY: 10}, gateway=replace(AT, named=False)),
+    "named": replace(KNOWN, weights={STABLE: 90, CANARY: 10}, gateway=replace(AT, named=True)),
 }
 
 
@@ -48,6 +48,12 @@ def test_the_routes_are_written_as_the_golden_file_says(case: str, owner: ModelD
 def test_all_requests_are_copied_without_a_number_that_a_gateway_would_have_to_know(owner: ModelDeployment) -> None:
     (rule,) = http_rules(replace(KNOWN, mirror=Copied(CANARY, 100)), owner)
     assert "percent" not in rule["filters"][-1]["requestMirror"]
+
+
+def test_the_split_keeps_its_place_whoever_comes_and_goes(owner: ModelDeployment) -> None:
+    for traffic in CASES.values():
+        for route in gateway_api.manifests(owner, traffic, ""):
+            assert all("headers" not in match for match in route["spec"]["rules"][0]["matches"])
 
 
 def test_without_names_for_grpc_there_is_no_route_for_it(owner: ModelDeployment) -> None:

@@ -48,8 +48,8 @@ def test_deletion_does_not_need_the_operator(kube: Kube, store: Store, cluster: 
     # Given a ModelDeployment, and no operator
     kube.apply(small(store.uri("v1.tar.gz")))
     until_promoted(kube, NAME)
-    operators.scale(cluster.system, 0)
     try:
+        operators.stop(cluster.system)
         # When it is deleted, then it goes at once
         kube.delete(KIND, NAME, timeout=20)
         kube.run("wait", "deployments", f"--selector={OURS}", "--for=delete", "--timeout=60s", timeout=90)

@@ -26,6 +26,12 @@ def leader(system: Kube) -> str:
     return holder(system.until("lease", LEASE, lambda found: holder(found) in names))
 
 
+def stop(system: Kube) -> None:
+    """End all operators, and return when none is left."""
+    scale(system, 0)
+    system.run("wait", "pod", f"--selector={OPERATOR}", "--for=delete", "--timeout=60s", timeout=90)
+
+
 def scale(system: Kube, replicas: int = REPLICAS) -> None:
     """Change the number of operators."""
     system.run("scale", "deployment/sluice", f"--replicas={replicas}")

@@ -132,8 +132,8 @@ def test_nothing_is_promoted_or_blamed_while_all_operators_are_gone(kube: Kube, 
         kube.apply(model_deployment(NAME, store.uri("v2.tar.gz"), **{**SPEC, "rollout": walk}))
         kube.until(KIND, NAME, lambda seen: seen["status"].get("rollout", {}).get("verifiedWeight") == 20)
         # When every operator is away for longer than the hold
-        operators.scale(cluster.system, 0)
         try:
+            operators.stop(cluster.system)
             load.wait_for(int(RATE * 30), since=len(load.snapshot()))
             assert kube.get(KIND, NAME)["status"]["rollout"]["verifiedWeight"] == 20
         finally:

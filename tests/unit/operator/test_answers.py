@@ -11,6 +11,7 @@ from aiohttp import web
 
 from sluice_operator.cluster.answers import WAIT_AT_MOST, AnswerObserver
 from sluice_operator.planning.comparison import Comparison, Tolerance
+from support.answering import answering
 
 V1, V2 = "0123456789", "abcdef0123"
 STABLE_1, STABLE_2, CANARY = "127.0.0.1", "127.0.0.2", "127.0.0.3"
@@ -45,15 +46,8 @@ class Pods:
 @pytest.fixture
 async def pods() -> AsyncIterator[Pods]:
     pods = Pods({ip: [] for ip in (STABLE_1, STABLE_2, CANARY)})
-    app = web.Application()
-    app.router.add_get("/answers", pods.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "0.0.0.0", 0)
-    await site.start()
-    pods.port = runner.addresses[0][1]
-    yield pods
-    await runner.cleanup()
+    async with answering(pods.answer, "/answers") as pods.port:
+        yield pods
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from sluice_operator.cluster.traffic import TrafficObserver
 from sluice_operator.planning.observed import RouterPod, Window
+from support.answering import answering
 
 V1, V2 = "0123456789", "abcdef0123"
 ROUTER_1, ROUTER_2, POD_1, POD_2 = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
@@ -58,16 +59,8 @@ class Pods:
 @pytest.fixture
 async def pods() -> AsyncIterator[Pods]:
     pods = Pods()
-    app = web.Application()
-    app.router.add_get("/stats", pods.answer)
-    app.router.add_get("/metrics", pods.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "0.0.0.0", 0)
-    await site.start()
-    pods.port = runner.addresses[0][1]
-    yield pods
-    await runner.cleanup()
+    async with answering(pods.answer, "/stats", "/metrics") as pods.port:
+        yield pods
 
 
 @pytest.fixture

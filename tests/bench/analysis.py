@@ -21,8 +21,9 @@ from rich.table import Table
 from scipy.stats import norm
 
 from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.runtime import Runtime
 from sluice_operator.api.scalars import seconds
-from sluice_operator.api.spec import ModelDeploymentSpec, Runtime
+from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.planning import rollout
 from sluice_operator.planning.identity import Target

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sluice_operator.api.names import REVISION
-from sluice_operator.api.spec import Rollout
+from sluice_operator.api.rollout import Rollout
 from sluice_operator.api.status import ModelDeploymentStatus, Phase, RevisionStatus
 from sluice_operator.cli.rates import Rate
 from sluice_operator.planning.clock import seconds_since

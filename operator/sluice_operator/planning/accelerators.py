@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sluice.config import Provider
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import Accelerator, Runtime
+from sluice_operator.api.runtime import Accelerator, Runtime
 from sluice_operator.api.status import Failure
 
 

@@ -6,7 +6,7 @@ it gets that share of the requests.
 
 import math
 
-from sluice_operator.api.spec import Scaling
+from sluice_operator.api.scaling import Scaling
 from sluice_operator.api.status import ModelDeploymentStatus, RolloutStatus
 
 

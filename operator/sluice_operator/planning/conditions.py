@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from sluice_operator.api.endpoint import PlainHTTP
 from sluice_operator.api.resource import Reported
-from sluice_operator.api.spec import PlainHTTP
 from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus, RolloutStatus
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Workload

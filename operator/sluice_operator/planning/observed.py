@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sluice_operator.api.spec import Runtime
+from sluice_operator.api.runtime import Runtime
 from sluice_operator.planning.comparison import Comparison
 
 

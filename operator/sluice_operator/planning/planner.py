@@ -12,8 +12,8 @@ from sluice.uri import parse_uri
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.runtime import Accelerator
 from sluice_operator.api.scalars import seconds
-from sluice_operator.api.spec import Accelerator
 from sluice_operator.api.status import (
     Draining,
     Failure,

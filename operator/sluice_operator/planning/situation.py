@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.rollout import Strategy
 from sluice_operator.api.scalars import seconds
-from sluice_operator.api.spec import Strategy
 from sluice_operator.api.status import Failure, ModelDeploymentStatus, Phase, RevisionStatus, RolloutStatus
 from sluice_operator.planning import capacity
 from sluice_operator.planning.clock import seconds_since, stamp

@@ -1,9 +1,9 @@
 """What the routers should do, from status and spec alone: so a decision that is written down is carried out."""
 
 from sluice_operator.api import names
+from sluice_operator.api.endpoint import PlainHTTP
 from sluice_operator.api.gateway import Gateway
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import PlainHTTP
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
 from sluice_operator.routing.base import Attached, Copied, Doors, Matched, Parent, Previewed, Tracing, Traffic
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
+from sluice_operator.api.endpoint import Endpoint, PlainHTTP
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import Endpoint, PlainHTTP, Resources
+from sluice_operator.api.runtime import Resources
 from sluice_operator.routing.envoy_config import bootstrap_version
 from sluice_operator.routing.envoy_layout import (
     ADMIN_PORT,

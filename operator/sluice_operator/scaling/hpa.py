@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sluice_operator.api.spec import Scaling
+from sluice_operator.api.scaling import Scaling
 
 
 def spec(scaling: Scaling, deployment: str, floor: int) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice_operator.api.spec import Runtime
+from sluice_operator.api.runtime import Runtime
 from sluice_operator.cluster import observe
 from sluice_operator.cluster.cache import Cache, Key
 from sluice_operator.cluster.kinds import AUTOSCALER, CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, JOB, POD

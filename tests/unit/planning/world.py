@@ -7,7 +7,8 @@ from typing import Any
 
 from sluice_operator.api import names
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import ModelDeploymentSpec, Runtime
+from sluice_operator.api.runtime import Runtime
+from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.planning import comparing
 from sluice_operator.planning.comparison import Comparison

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from sluice_operator.api.endpoint import Endpoint
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.spec import Endpoint, Resources, Rollout, Router
+from sluice_operator.api.rollout import Rollout
+from sluice_operator.api.router import Router
+from sluice_operator.api.runtime import Resources
 from sluice_operator.routing import envoy, envoy_workload
 from sluice_operator.routing.base import Traffic
 

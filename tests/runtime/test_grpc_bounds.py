@@ -195,7 +195,8 @@ def test_a_stop_under_load_loses_no_call(trained_package: Path) -> None:
             running.process.send_signal(signal.SIGTERM)
             ends = [call.result(PATIENCE) for call in calls]
         assert all(answered > 20 for answered, _ in ends)
-        assert [why for _, why in ends if "refused" not in why] == []
+        # Refused, or reset by the kernel that held it when the port was closed: either way no call went out on it.
+        assert [why for _, why in ends if "failed to connect" not in why] == []
         assert running.process.wait(PATIENCE) == 0
 
 

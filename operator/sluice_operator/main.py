@@ -35,10 +35,8 @@ from sluice_operator.dashboard.sampler import Sampler
 from sluice_operator.dashboard.series import Series
 from sluice_operator.dashboard.server import Dashboard
 from sluice_operator.dashboard.server import serve as serve_dashboard
-from sluice_operator.planning.planner import Images
-from sluice_operator.reconcile import Reconciler
-from sluice_operator.routing.base import Tracing
 from sluice_operator.settings import Settings
+from sluice_operator.wiring import reconciler
 from sluice_operator.workqueue import Progress, WorkQueue
 
 log = logging.getLogger(__name__)
@@ -109,11 +107,7 @@ class Operator:
         outside = Outside(self._http, self._read_secret, self._settings.prometheus_url)
         traffic = TrafficObserver(self._http)
         cluster = Cluster(self._client, self._cache, traffic, outside, now, absent=self._optional.absent)
-        chosen = self._settings
-        images = Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
-        collector = chosen.tracing_endpoint
-        tracing = Tracing(*collector, chosen.tracing_sampling_percent) if collector else None
-        return WorkQueue(Reconciler(cluster, images, now, tracing).reconcile, cluster.exists, chosen.workers)
+        return WorkQueue(reconciler(cluster, self._settings, now).reconcile, cluster.exists, self._settings.workers)
 
     async def _open_dashboard(self, stack: AsyncExitStack) -> None:
         """Where one is wanted. Leading or standing by: whoever is asked has seen the same."""

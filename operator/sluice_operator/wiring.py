@@ -1,0 +1,23 @@
+"""From the operator's settings to what every pass is made with: the one place where a setting becomes an argument."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sluice_operator.planning.planner import Images
+from sluice_operator.reconcile import Cluster, Reconciler
+from sluice_operator.routing.base import Tracing
+from sluice_operator.settings import Settings
+
+
+def reconciler(cluster: Cluster, chosen: Settings, clock: Callable[[], datetime]) -> Reconciler:
+    """What reconciles with these settings, for one term of leadership."""
+    return Reconciler(cluster, _images(chosen), clock, _tracing(chosen))
+
+
+def _images(chosen: Settings) -> Images:
+    return Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
+
+
+def _tracing(chosen: Settings) -> Tracing | None:
+    collector = chosen.tracing_endpoint
+    return Tracing(*collector, chosen.tracing_sampling_percent) if collector else None

@@ -71,8 +71,8 @@ generate: $(READY) ## refresh the CRD, its copy in the chart, the rendered manif
 LOCK := pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 lock: $(UV) ## resolve the dependencies again
 	@$(UV) $(LOCK) pyproject.toml --extra operator -o operator/requirements.lock
-	@$(UV) $(LOCK) pyproject.toml --extra serving --extra tracing -o serving/requirements.lock
-	@$(UV) $(LOCK) pyproject.toml --extra serving --extra tracing --extra gpu --no-emit-package onnxruntime \
+	@$(UV) $(LOCK) pyproject.toml --extra serving --extra store --extra authorizer --extra tracing -o serving/requirements.lock
+	@$(UV) $(LOCK) pyproject.toml --extra serving --extra store --extra authorizer --extra tracing --extra gpu --no-emit-package onnxruntime \
 		-c serving/requirements.lock -o serving/requirements-gpu.lock
-	@$(UV) $(LOCK) pyproject.toml --extra operator --extra serving --extra tracing --extra package --extra control --extra dev \
+	@$(UV) $(LOCK) pyproject.toml --extra operator --extra serving --extra store --extra authorizer --extra tracing --extra package --extra control --extra dev \
 		-c operator/requirements.lock -c serving/requirements.lock -o tests/requirements.lock

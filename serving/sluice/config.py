@@ -84,6 +84,14 @@ class Fetching(_Settings):
     timeout_seconds: float = Field(default=15.0, gt=0)
 
 
+class Store(_Settings):
+    """Where a store is, whose URI does not say so. `endpoint`: of an S3-compatible server, of another Azure or Google
+    Cloud, of an MLflow server, of a mirror of Hugging Face; None: what the environment or the provider says.
+    """
+
+    endpoint: str | None = None
+
+
 class RuntimeConfig(_Settings):
     """Everything a model pod needs to know. `name` is the model's name in the Open Inference Protocol."""
 
@@ -105,6 +113,9 @@ class RuntimeConfig(_Settings):
     batching: Batching = Batching()
     limits: Limits = Limits()
     fetching: Fetching = Fetching()
+    store: Store = Store()
+    # What the URI stood for when it was last resolved: where it still does, nothing is downloaded.
+    known_uri: str | None = None
     drain_seconds: float = Field(default=10.0, ge=0)
     access_log: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -67,13 +67,18 @@ class Failure(BaseModel):
 
 
 class Resolved(BaseModel):
-    """The resolver's last word when it succeeded: what the URI stands for."""
+    """The resolver's last word when it succeeded: what the URI stands for.
+
+    `uri` is the immutable one behind a reference that moves (a tag, a branch, an alias); empty where the URI is none.
+    A `digest` that is empty: the reference stands where it stood (`knownUri`), so nothing was downloaded.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
     name: str
     version: str
+    uri: str = ""
 
 
 def write_termination(path: str | Path, word: Failure | Resolved) -> None:

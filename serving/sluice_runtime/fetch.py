@@ -7,7 +7,7 @@ import sys
 from sluice.config import RuntimeConfig
 from sluice_runtime.resolve import leave_word
 from sluice_runtime.step import run_step
-from sluice_runtime.store import fetch_package
+from sluice_store.fetching import fetch_package
 
 
 def fetch(config: RuntimeConfig) -> None:

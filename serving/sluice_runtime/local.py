@@ -24,7 +24,7 @@ from sluice.manifest import explain
 from sluice.package import Package, open_package
 from sluice_runtime.__main__ import serve
 from sluice_runtime.logs import setup_logging
-from sluice_runtime.store import fetch_package
+from sluice_store.fetching import fetch_package
 
 INTERRUPTED = 130
 

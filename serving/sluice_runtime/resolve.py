@@ -11,7 +11,7 @@ from sluice.config import RuntimeConfig
 from sluice.failures import Resolved, write_termination
 from sluice.package import Package
 from sluice_runtime.step import run_step
-from sluice_runtime.store import fetch_package
+from sluice_store.fetching import fetch_package
 
 
 def resolve(config: RuntimeConfig) -> None:

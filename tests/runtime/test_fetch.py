@@ -14,8 +14,8 @@ from sluice.config import Fetching, RuntimeConfig
 from sluice.digest import package_digest
 from sluice.failures import Failure, PackageError, Reason, Resolved
 from sluice.package import write_package
-from sluice_runtime.download import Download, credentials
-from sluice_runtime.store import fetch_package
+from sluice_store.fetching import fetch_package
+from sluice_store.http import Download, credentials
 from support.ports import free_port
 
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from sluice.config import Limits, RuntimeConfig
 from sluice.failures import PackageError, Reason
 from sluice.package import write_package
-from sluice_runtime.store import fetch_package
+from sluice_store.fetching import fetch_package
 
 
 @pytest.fixture

@@ -10,12 +10,22 @@ from pathlib import Path
 
 import httpx
 
-from sluice.config import Fetching
+from sluice.archive import extract_archive
+from sluice.config import Fetching, RuntimeConfig
 from sluice.failures import PackageError, Reason
+from sluice.uri import ModelUri
 
 log = logging.getLogger(__name__)
 
 MAX_BACKOFF_SECONDS = 10.0
+
+
+def obtain(uri: ModelUri, config: RuntimeConfig, folder: Path) -> None:
+    """Download an archive and unpack it."""
+    archive = folder.parent / "archive"
+    limit = config.limits.max_package_bytes
+    Download(uri.text, limit, config.fetching, credentials(Path(config.credentials_dir))).save(archive)
+    extract_archive(archive, folder, limit)
 
 
 class _TransientError(Exception):

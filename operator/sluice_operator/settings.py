@@ -14,7 +14,8 @@ class Settings:
     """How this operator runs. `namespaces` empty: all. `kubeconfig` None: the pod's service account. `lease`: namespace
     and name of the Lease whose holder acts; None: this operator is the only one. `dashboard`: host and port of the
     read-only page; None: there is none. `tracing_endpoint`: host and port of the collector of the routers' spans;
-    None: there are none.
+    None: there are none. `authorizer`: host and port that routers ask whether a caller may; None: there is none.
+    `pull_secrets`: names of Secrets, in each model's namespace, with which images are pulled.
     """
 
     runtime_image: str
@@ -31,6 +32,8 @@ class Settings:
     prometheus_url: str
     tracing_endpoint: tuple[str, int] | None
     tracing_sampling_percent: float
+    authorizer: tuple[str, int] | None
+    pull_secrets: tuple[str, ...]
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -40,7 +43,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         runtime_image=values.runtime_image,
         router_image=values.router_image,
         runtime_gpu_image=values.runtime_gpu_image,
-        namespaces=tuple(sorted({name.strip() for name in values.namespaces.split(",") if name.strip()})),
+        namespaces=_names(values.namespaces),
         metrics_port=values.metrics_port,
         workers=values.workers,
         lease=values.lease,
@@ -51,6 +54,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         prometheus_url=values.prometheus_url,
         tracing_endpoint=values.tracing_endpoint,
         tracing_sampling_percent=values.tracing_sampling_percent,
+        authorizer=values.authorizer,
+        pull_secrets=_names(values.pull_secrets),
     )
 
 
@@ -106,8 +111,23 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=default("TRACING_SAMPLING_PERCENT", "1"),
         help="how many of the requests are traced whose callers send no traceparent",
     )
+    parser.add_argument(
+        "--authorizer",
+        type=_address,
+        default=default("AUTHORIZER", ""),
+        help="HOST:PORT that routers ask whether a caller may; none: a model that needs it lets nobody in",
+    )
+    parser.add_argument(
+        "--pull-secrets",
+        default=default("PULL_SECRETS", ""),
+        help="comma-separated names of Secrets of each model's namespace with which its images are pulled",
+    )
     parser.add_argument("--kubeconfig", default=environment.get("KUBECONFIG"), help="none: the service account")
     return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(sorted({name.strip() for name in text.split(",") if name.strip()}))
 
 
 def _lease(text: str) -> tuple[str, str] | None:

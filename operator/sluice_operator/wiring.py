@@ -15,7 +15,12 @@ def reconciler(cluster: Cluster, chosen: Settings, clock: Callable[[], datetime]
 
 
 def _images(chosen: Settings) -> Images:
-    return Images(chosen.runtime_image, chosen.router_image, runtime_gpu=chosen.runtime_gpu_image)
+    return Images(
+        chosen.runtime_image,
+        chosen.router_image,
+        runtime_gpu=chosen.runtime_gpu_image,
+        pull_secrets=chosen.pull_secrets,
+    )
 
 
 def _tracing(chosen: Settings) -> Tracing | None:

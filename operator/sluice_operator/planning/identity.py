@@ -5,11 +5,12 @@ the default image) is decided once and then read back from the revision's record
 same pods, also after an operator upgrade.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from sluice_operator.api import names
 from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.runtime import Runtime
 from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import Failure
 from sluice_operator.planning.observed import Observed, RevisionRecord
@@ -38,8 +39,10 @@ def spec_hash(spec: ModelDeploymentSpec) -> str:
     return names.short_hash(shaping)
 
 
-def make_record(resource: ModelDeployment, digest: str, default_image: str) -> RevisionRecord:
-    """The record of a new revision of today's spec."""
+def make_record(
+    resource: ModelDeployment, digest: str, default_image: str, pull_secrets: Sequence[str] = ()
+) -> RevisionRecord:
+    """The record of a new revision of today's spec. `pull_secrets` are the cluster's; a spec's own come beside them."""
     spec = resource.spec
     credentials = spec.model.credentials.secret_ref.name if spec.model.credentials else None
     unnamed = RevisionRecord(
@@ -53,10 +56,24 @@ def make_record(resource: ModelDeployment, digest: str, default_image: str) -> R
     )
     content = asdict(unnamed) | {"runtime": spec.runtime.model_dump(mode="json", exclude_defaults=True)}
     del content["revision"], content["spec_hash"]
-    return RevisionRecord(**(asdict(unnamed) | {"revision": names.short_hash(content), "runtime": spec.runtime}))
+    runtime = _with_pull_secrets(spec.runtime, pull_secrets)
+    return RevisionRecord(**(asdict(unnamed) | {"revision": names.short_hash(content), "runtime": runtime}))
 
 
-def find_target(resource: ModelDeployment, observed: Observed, default_image: str) -> Target:
+def _with_pull_secrets(runtime: Runtime, secrets: Sequence[str]) -> Runtime:
+    """They say where an image may be had, not what runs: a revision keeps its name, and those that exist their pods."""
+    if not secrets:
+        return runtime
+    own = runtime.pod_template.get("spec") or {}
+    known = [*({"name": name} for name in secrets), *(own.get("imagePullSecrets") or ())]
+    merged = [entry for index, entry in enumerate(known) if entry not in known[:index]]
+    template = {**runtime.pod_template, "spec": {**own, "imagePullSecrets": merged}}
+    return runtime.model_copy(update={"pod_template": template})
+
+
+def find_target(
+    resource: ModelDeployment, observed: Observed, default_image: str, pull_secrets: Sequence[str] = ()
+) -> Target:
     """The revision the spec asks for: a known one where its record still exists, else a new one, else unresolved."""
     wanted = spec_hash(resource.spec)
     if (blocked := resource.status.blocked) and blocked.instead and blocked.spec_hash == wanted:
@@ -67,7 +84,7 @@ def find_target(resource: ModelDeployment, observed: Observed, default_image: st
     digest = resource.spec.model.digest or _resolved_digest(resource, wanted)
     if digest is None:
         return Target(wanted)
-    return Target(wanted, make_record(resource, digest, default_image))
+    return Target(wanted, make_record(resource, digest, default_image, pull_secrets))
 
 
 def _instead(wanted: str, revision: str, observed: Observed) -> Target:

@@ -49,12 +49,13 @@ from sluice_operator.scaling import hpa
 @dataclass(frozen=True)
 class Images:
     """Default images: `runtime` (or, with an NVIDIA GPU, `runtime_gpu`; empty where there is none) for new revisions,
-    `router` for every router.
+    `router` for every router. `pull_secrets` are Secrets of the models' namespaces with which all of them are pulled.
     """
 
     runtime: str
     router: str
     runtime_gpu: str = ""
+    pull_secrets: tuple[str, ...] = ()
 
     def runtime_for(self, accelerator: Accelerator) -> str:
         """The image of model pods whose spec names none."""
@@ -75,7 +76,7 @@ def plan(
     """
     image = images.runtime_for(resource.spec.runtime.accelerator)
     reason = refusal or accelerators.refusal(resource, image) or gateways.refusal(resource, observed)
-    target = refuse(find_target(resource, observed, image), resource, reason)
+    target = refuse(find_target(resource, observed, image, images.pull_secrets), resource, reason)
     situation = look(resource, target, observed, now, tracing)
     progress = decide(situation)
     after = replace(situation, resource=replace(resource, status=progress))
@@ -196,13 +197,17 @@ def wanted_objects(s: Situation, traffic: Traffic, images: Images) -> tuple[Mani
         *(manifest for record in live for manifest in workloads.manifests(s.resource, record)),
         *_autoscalers(s),
         *_resolver_jobs(s, images),
-        *_router(s, traffic, images.router),
+        *_router(s, traffic, images),
     )
 
 
-def _router(s: Situation, traffic: Traffic, image: str) -> tuple[Manifest, ...]:
+def _router(s: Situation, traffic: Traffic, images: Images) -> tuple[Manifest, ...]:
     """The objects that route; none of a kind that the cluster does not have."""
-    manifests = backend_of(s.resource).manifests(s.resource, traffic, image)
+    manifests = backend_of(s.resource).manifests(s.resource, traffic, images.router)
+    for manifest in manifests:
+        if manifest["kind"] == "Deployment" and images.pull_secrets:
+            secrets = [{"name": name} for name in images.pull_secrets]
+            manifest["spec"]["template"]["spec"]["imagePullSecrets"] = secrets
     return tuple(manifest for manifest in manifests if manifest["kind"] not in s.observed.absent)
 
 
@@ -242,7 +247,7 @@ def _resolver_jobs(s: Situation, images: Images) -> tuple[Manifest, ...]:
     if s.target.record or s.target.refusal or s.status.blocked:
         return ()
     image = images.runtime_for(s.resource.spec.runtime.accelerator)
-    return (resolver.job(s.resource, s.target.spec_hash, image),)
+    return (resolver.job(s.resource, s.target.spec_hash, image, images.pull_secrets),)
 
 
 def wanted_scales(s: Situation) -> dict[str, int]:

@@ -1,5 +1,7 @@
 """Finding out, once and before any traffic, which bytes a URI stands for: the job, and what becomes of its answer."""
 
+from collections.abc import Sequence
+
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment
@@ -19,9 +21,9 @@ does not get on; so the plan gives it up first, and this bounds it while the ope
 _SCHEDULING = ("affinity", "dnsConfig", "dnsPolicy", "hostAliases", "imagePullSecrets", "nodeSelector", "tolerations")
 
 
-def job(owner: ModelDeployment, spec_hash: str, default_image: str) -> Manifest:
+def job(owner: ModelDeployment, spec_hash: str, default_image: str, pull_secrets: Sequence[str] = ()) -> Manifest:
     """A Job in the pods' own surroundings: the same image, node selection and credentials as the model's pods."""
-    record = make_record(owner, "", default_image)
+    record = make_record(owner, "", default_image, pull_secrets)
     pod = {
         "metadata": {"labels": names.labels(owner.name, "resolver")},
         "spec": {

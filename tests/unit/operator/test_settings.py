@@ -58,3 +58,16 @@ def test_routers_send_spans_where_a_collector_is_named() -> None:
 def test_a_collector_without_a_port_or_more_than_every_request_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         parse(arguments, IMAGES)
+
+
+def test_routers_ask_an_authorizer_where_one_is_named() -> None:
+    assert parse([], IMAGES).authorizer is None
+    named = parse([], {**IMAGES, "SLUICE_AUTHORIZER": "sluice-authorizer.sluice-system.svc:8080"})
+    assert named.authorizer == ("sluice-authorizer.sluice-system.svc", 8080)
+    with pytest.raises(SystemExit):
+        parse(["--authorizer", "somebody"], IMAGES)
+
+
+def test_pull_secrets_are_names() -> None:
+    assert parse([], IMAGES).pull_secrets == ()
+    assert parse(["--pull-secrets", "mirror, other,"], IMAGES).pull_secrets == ("mirror", "other")

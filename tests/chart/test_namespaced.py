@@ -44,7 +44,7 @@ def namespaced(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) 
 
 def install(home: Kube, served: tuple[Kube, ...]) -> None:
     names = ",".join(kube.namespace for kube in served)
-    values = f"rbac.scope=Namespaced,crds.install=false,watchNamespaces={{{names}}}"
+    values = f"rbac.scope=Namespaced,crds.install=false,authorizer.enabled=false,watchNamespaces={{{names}}}"
     place = (f"--kubeconfig={home.kubeconfig}", f"--namespace={home.namespace}")
     render.helm("install", "sluice", str(render.CHART), *place, f"--set={values}")
 

@@ -1,6 +1,6 @@
 """What the chart renders, and what it refuses to render."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from sluice_operator.cluster.kinds import APPLIED, ENDPOINT_SLICE, MODEL_DEPLOYM
 
 Object = dict[str, Any]
 DIGEST = "sha256:" + "0" * 64
+AUTHORIZER = "--set=authorizer.enabled=true"
 
 
 def render_objects(*options: str) -> list[Object]:
@@ -29,13 +30,13 @@ def only(objects: Sequence[Object], kind: str, name: str | None = None) -> Objec
     return found
 
 
-def pod_of(objects: Sequence[Object]) -> Object:
-    template: Object = only(objects, "Deployment")["spec"]["template"]
+def pod_of(objects: Sequence[Object], name: str = "sluice") -> Object:
+    template: Object = only(objects, "Deployment", name)["spec"]["template"]
     return template
 
 
-def container_of(objects: Sequence[Object]) -> Object:
-    (container,) = pod_of(objects)["spec"]["containers"]
+def container_of(objects: Sequence[Object], name: str = "sluice") -> Object:
+    (container,) = pod_of(objects, name)["spec"]["containers"]
     return dict(container)
 
 
@@ -117,7 +118,7 @@ def test_probes_ask_the_operators_own_judgement(defaults: list[Object]) -> None:
 
 
 def test_two_operators_share_a_lease_that_they_may_take(defaults: list[Object]) -> None:
-    assert only(defaults, "Deployment")["spec"]["replicas"] == 2
+    assert only(defaults, "Deployment", "sluice")["spec"]["replicas"] == 2
     assert settings.parse([], environment_of(defaults)).lease == ("sluice-system", "sluice")
     role = only(defaults, "Role", "sluice-lease")
     assert role["metadata"]["namespace"] == "sluice-system"
@@ -127,18 +128,18 @@ def test_two_operators_share_a_lease_that_they_may_take(defaults: list[Object]) 
 
 def test_operators_are_apart_and_a_drain_takes_one_at_a_time(defaults: list[Object]) -> None:
     labels = pod_of(defaults)["metadata"]["labels"].items()
-    budget = only(defaults, "PodDisruptionBudget")["spec"]
+    budget = only(defaults, "PodDisruptionBudget", "sluice")["spec"]
     assert budget["maxUnavailable"] == 1
     assert budget["selector"]["matchLabels"].items() <= labels
     (term,) = pod_of(defaults)["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert term["podAffinityTerm"]["labelSelector"]["matchLabels"].items() <= labels
-    assert select(render_objects("--set=replicas=1"), "PodDisruptionBudget") == []
+    assert select(render_objects("--set=replicas=1"), "PodDisruptionBudget", "sluice") == []
 
 
 def test_the_service_and_the_deployment_select_the_operators_pod(defaults: list[Object]) -> None:
     labels = pod_of(defaults)["metadata"]["labels"].items()
-    assert only(defaults, "Service")["spec"]["selector"].items() <= labels
-    assert only(defaults, "Deployment")["spec"]["selector"]["matchLabels"].items() <= labels
+    assert only(defaults, "Service", "sluice-metrics")["spec"]["selector"].items() <= labels
+    assert only(defaults, "Deployment", "sluice")["spec"]["selector"]["matchLabels"].items() <= labels
 
 
 @pytest.mark.parametrize(
@@ -157,10 +158,36 @@ def test_images_are_named_by_registry_repository_tag_and_digest(options: tuple[s
 
 
 def test_one_value_takes_every_image_from_a_mirror() -> None:
-    objects = render_objects("--set=images.registry=mirror.example")
+    everything = ("authorizer.enabled", "dashboard.service", "metrics.serviceMonitor.enabled", "analysis.readSecrets")
+    objects = render_objects("--set=images.registry=mirror.example", *(f"--set={value}=true" for value in everything))
+    named = yaml.safe_load((render.CHART / "values.yaml").read_text())["images"].values()
+    repositories = [image["repository"] for image in named if isinstance(image, dict)]
+    told = [text for text in texts(objects) if any(repository in text for repository in repositories)]
+    assert {repository for repository in repositories for text in told if f"/{repository}:" in text} == {*repositories}
+    # Wherever an image stands, in a pod or in what the operator is told, it is one of these, and of the mirror.
+    images = [container_of(objects, one["metadata"]["name"])["image"] for one in select(objects, "Deployment")]
     environment = environment_of(objects)
-    images = [container_of(objects)["image"], environment["SLUICE_RUNTIME_IMAGE"], environment["SLUICE_ROUTER_IMAGE"]]
-    assert all(image.startswith("mirror.example/") for image in images)
+    images += [value for name, value in environment.items() if name.endswith("_IMAGE")]
+    assert sorted(images) == sorted(told)
+    assert all(image.startswith("mirror.example/") for image in told)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a document, but for those of the definition, which describes images."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        if value.get("kind") != "CustomResourceDefinition":
+            yield from (text for part in value.values() for text in texts(part))
+    elif isinstance(value, list):
+        yield from (text for part in value for text in texts(part))
+
+
+def test_pull_secrets_reach_whatever_pulls() -> None:
+    objects = render_objects(AUTHORIZER, '--set-json=images.pullSecrets=[{"name":"mirror"},{"name":"other"}]')
+    for one in select(objects, "Deployment"):
+        assert one["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "mirror"}, {"name": "other"}]
+    assert settings.parse([], environment_of(objects)).pull_secrets == ("mirror", "other")
 
 
 def test_pod_settings_reach_the_pod() -> None:
@@ -190,7 +217,8 @@ def test_a_service_monitor_is_made_on_request_only(defaults: list[Object]) -> No
     options = ("--set=metrics.serviceMonitor.enabled=true", "--set=metrics.serviceMonitor.labels.release=prometheus")
     monitor = only(render_objects(*options), "ServiceMonitor")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= only(defaults, "Service")["metadata"]["labels"].items()
+    service = only(defaults, "Service", "sluice-metrics")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
 
 
 def test_nothing_is_put_into_a_namespace_of_the_charts_own_choice() -> None:
@@ -226,15 +254,71 @@ def test_two_releases_share_no_name() -> None:
         ("--set=resources.request.cpu=1", "'request'"),
         ("--set=metrics.serviceMonitor.interval=often", "interval"),
         ("--set=replicas=-1", "replicas"),
+        ("--set=authorizer.replicas=0", "authorizer"),
+        ("--set=authorizer.image=a", "'image'"),
+        (
+            "--set=rbac.scope=Namespaced,crds.install=false,watchNamespaces={a},authorizer.enabled=true",
+            "authorizer.enabled",
+        ),
         ("--set-string=replicas=two", "replicas"),
         ("--set=rbac.scope=Everything", "scope"),
-        ("--set=rbac.scope=Namespaced,crds.install=false", "watchNamespaces"),
-        ("--set=rbac.scope=Namespaced,watchNamespaces={a}", "crds.install"),
+        ("--set=rbac.scope=Namespaced,crds.install=false,authorizer.enabled=false", "watchNamespaces"),
+        ("--set=rbac.scope=Namespaced,watchNamespaces={a},authorizer.enabled=false", "crds.install"),
     ],
 )
 def test_bad_values_are_refused_by_name(option: str, told: str) -> None:
     with pytest.raises(ChartError, match=told):
         render.template(option)
+
+
+def test_the_authorizer_is_asked_where_the_operator_says() -> None:
+    objects = render_objects(AUTHORIZER)
+    host, port = settings.parse([], environment_of(objects)).authorizer or ("", 0)
+    service = only(objects, "Service", "sluice-authorizer")
+    assert host == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
+    (listening,) = container_of(objects, "sluice-authorizer")["ports"]
+    assert [(one["port"], one["targetPort"]) for one in service["spec"]["ports"]] == [(port, listening["name"])]
+    assert listening["containerPort"] == port
+    assert "SLUICE_AUTHORIZER" not in environment_of(render_objects("--set=authorizer.enabled=false"))
+
+
+def test_the_authorizer_runs_from_the_runtimes_image_and_is_no_operator() -> None:
+    objects = render_objects(AUTHORIZER)
+    pod, container = pod_of(objects, "sluice-authorizer"), container_of(objects, "sluice-authorizer")
+    assert container["image"] == environment_of(objects)["SLUICE_RUNTIME_IMAGE"]
+    assert container["command"] == ["python", "-m", "sluice_authorizer"]
+    labels = pod["metadata"]["labels"].items()
+    for kind in ("Deployment", "Service", "PodDisruptionBudget"):
+        selector = only(objects, kind, "sluice-authorizer")["spec"]["selector"]
+        assert selector.get("matchLabels", selector).items() <= labels
+    assert not only(objects, "Service", "sluice-metrics")["spec"]["selector"].items() <= labels
+    assert not only(objects, "Deployment", "sluice")["spec"]["selector"]["matchLabels"].items() <= labels
+    assert select(render_objects(AUTHORIZER, "--set=authorizer.replicas=1"), "PodDisruptionBudget") == [
+        only(objects, "PodDisruptionBudget", "sluice")
+    ]
+
+
+def test_the_authorizer_may_ask_two_questions_and_nothing_else() -> None:
+    objects = render_objects(AUTHORIZER)
+    rules = only(objects, "ClusterRole", "sluice-authorizer")["rules"]
+    assert [(rule["resources"], rule["verbs"]) for rule in rules] == [
+        (["tokenreviews"], ["create"]),
+        (["subjectaccessreviews"], ["create"]),
+    ]
+    account = pod_of(objects, "sluice-authorizer")["spec"]["serviceAccountName"]
+    holders = [one for kind in ("RoleBinding", "ClusterRoleBinding") for one in select(objects, kind)]
+    bound = [one["roleRef"]["name"] for one in holders if one["subjects"][0]["name"] == account]
+    assert bound == ["sluice-authorizer"]
+
+
+def test_who_may_change_a_model_may_ask_it_and_callers_can_be_given_that_alone() -> None:
+    objects = render_objects(AUTHORIZER)
+    asking = {"apiGroups": ["sluice.dev"], "resources": ["modeldeployments/inference"], "verbs": ["create"]}
+    assert asking in only(objects, "ClusterRole", "sluice-edit")["rules"]
+    assert asking not in only(objects, "ClusterRole", "sluice-view")["rules"]
+    callers = only(objects, "ClusterRole", "sluice-inference")
+    assert callers["rules"] == [asking]
+    assert not any("aggregate" in label for label in callers["metadata"]["labels"])
 
 
 def operator_rules(objects: Sequence[Object]) -> list[Object]:
@@ -292,7 +376,7 @@ def test_the_operator_has_no_rights_beyond_the_kinds_it_uses(defaults: list[Obje
 
 def test_with_chosen_namespaces_the_operator_is_bound_there_alone() -> None:
     objects = render_objects("--set=watchNamespaces={pricing,stock}")
-    assert select(objects, "ClusterRoleBinding") == []
+    assert select(objects, "ClusterRoleBinding", "sluice") == []
     bindings = select(objects, "RoleBinding", "sluice")
     assert [one["metadata"]["namespace"] for one in bindings] == ["pricing", "stock"]
     assert {one["roleRef"]["name"] for one in bindings} == {"sluice"}
@@ -313,8 +397,8 @@ def test_roles_can_be_left_to_somebody_else() -> None:
 
 
 def test_a_namespaced_release_lies_in_namespaces_alone_with_the_same_rights(defaults: list[Object]) -> None:
-    options = ("--set=rbac.scope=Namespaced,crds.install=false", "--set=watchNamespaces={pricing,stock}")
-    objects = render_objects(*options)
+    options = "rbac.scope=Namespaced,crds.install=false,authorizer.enabled=false,watchNamespaces={pricing,stock}"
+    objects = render_objects(f"--set={options}")
     assert {one["kind"] for one in objects if "namespace" not in one["metadata"]} == set()
     roles = select(objects, "Role", "sluice")
     assert [one["metadata"]["namespace"] for one in roles] == ["pricing", "stock"]
@@ -338,6 +422,7 @@ def test_every_value_is_documented() -> None:
     spoken = {"registry", "repository", "tag", "digest", "requests", "limits", "cpu", "memory"}
     groups = {
         "analysis",
+        "authorizer",
         "images",
         "crds",
         "log",

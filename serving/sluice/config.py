@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from sluice.digest import DIGEST_PATTERN
@@ -23,6 +23,9 @@ PACKAGE_MOUNT = "/models"
 """Writable volume of a model pod. The package folder lies inside it, so that a finished download can be renamed
 into place."""
 
+
+SIGNATURE_MOUNT = "/var/run/secrets/sluice/signature"
+"""Where the step that fetches finds the public key or the trust configuration that signatures are checked with."""
 
 DEFAULT_PACKAGE_BYTES = 10 * 1024**3
 """Unpacked; more is refused unless the settings say otherwise."""
@@ -92,6 +95,27 @@ class Store(_Settings):
     endpoint: str | None = None
 
 
+class Signature(_Settings):
+    """Who must have signed the package: whoever holds the private key of `publicKeyFile` (PEM), or, without a key, the
+    `identity` that `issuer` (an OpenID Connect provider) vouched for when sigstore gave it a certificate.
+
+    `trustFile`: sigstore's client trust configuration as a file, for a sigstore of one's own and for clusters that
+    reach none; None: that of the public instance, which is asked for.
+    """
+
+    public_key_file: str | None = None
+    identity: str | None = None
+    issuer: str | None = None
+    trust_file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if given - {"trust_file"} != {"identity", "issuer"} and given != {"public_key_file"}:
+            raise ValueError("give publicKeyFile alone, or identity and issuer")
+        return self
+
+
 class RuntimeConfig(_Settings):
     """Everything a model pod needs to know. `name` is the model's name in the Open Inference Protocol."""
 
@@ -114,6 +138,8 @@ class RuntimeConfig(_Settings):
     limits: Limits = Limits()
     fetching: Fetching = Fetching()
     store: Store = Store()
+    # None: packages need not be signed. Its files are mounted into the step that fetches, beside `credentials_dir`.
+    signature: Signature | None = None
     # What the URI stood for when it was last resolved: where it still does, nothing is downloaded.
     known_uri: str | None = None
     drain_seconds: float = Field(default=10.0, ge=0)

@@ -31,6 +31,8 @@ class Reason(StrEnum):
     UNSAFE_ARCHIVE = "UnsafeArchive"
     PACKAGE_TOO_LARGE = "PackageTooLarge"
     INVALID_PACKAGE = "InvalidPackage"
+    SIGNATURE_MISSING = "SignatureMissing"
+    SIGNATURE_INVALID = "SignatureInvalid"
     MODEL_CORRUPT = "ModelCorrupt"
     OPSET_UNSUPPORTED = "OpsetUnsupported"
     SIGNATURE_MISMATCH = "SignatureMismatch"

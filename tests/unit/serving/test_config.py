@@ -51,3 +51,29 @@ def test_a_config_cannot_be_changed() -> None:
     config = RuntimeConfig(name="a", uri="file:///p")
     with pytest.raises(ValidationError):
         setattr(config, "port", 1)  # noqa: B010 - the type checker knows already
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"publicKeyFile": "/k/pub.pem"}, {"identity": "a@b.c", "issuer": "https://i"}],
+)
+def test_a_signature_is_by_a_key_or_by_an_identity(fields: dict[str, str]) -> None:
+    config = RuntimeConfig.model_validate({"name": "m", "uri": "https://host/m.tar.gz", "signature": fields})
+    assert RuntimeConfig.from_env({"SLUICE_CONFIG": config.to_env_value()}) == config
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"identity": "a@b.c"},
+        {"issuer": "https://i"},
+        {"publicKeyFile": "/k/pub.pem", "identity": "a@b.c"},
+        {"publicKeyFile": "/k/pub.pem", "identity": "a@b.c", "issuer": "https://i"},
+        {"trustFile": "/k/trust.json"},
+        {"publicKeyFile": "/k/pub.pem", "trustFile": "/k/trust.json"},
+    ],
+)
+def test_a_signature_that_nothing_could_verify_is_refused(fields: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="publicKeyFile"):
+        RuntimeConfig.model_validate({"name": "m", "uri": "https://host/m.tar.gz", "signature": fields})

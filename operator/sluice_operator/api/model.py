@@ -4,11 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sluice.uri import KNOWN_SCHEMES
+from sluice.uri import URI_PATTERN
 from sluice_operator.api.base import ApiModel, rules
 from sluice_operator.api.scalars import Digest, SecretRef
-
-URI_PATTERN = rf"^({'|'.join(KNOWN_SCHEMES)})://.+$"
 
 # What `sluice.uri.parse_uri` refuses, told at `kubectl apply` already.
 URI_RULES = rules(

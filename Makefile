@@ -9,7 +9,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 SOURCES := operator serving tests
 
-.PHONY: help setup demo test test-integrations check bench cluster cluster-down images fmt generate lock
+.PHONY: help setup demo test test-integrations check bench cluster cluster-down images sbom fmt generate lock lock-check
 
 help: ## show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ images: cluster ## build the images and load them into the local cluster
 cluster-down: $(READY) ## stop the local cluster and leave nothing behind
 	@$(PYTHON) -m localcluster down
 
+sbom: $(READY) ## what is in each image, as CycloneDX: build/sbom/*.json
+	@$(PYTHON) -m supply
+
 fmt: $(READY) ## format the code
 	@$(PYTHON) -m ruff check --fix $(SOURCES)
 	@$(PYTHON) -m ruff format $(SOURCES)
@@ -67,6 +70,9 @@ generate: $(READY) ## refresh the CRD, its copy in the chart, the rendered manif
 	@$(PYTHON) -m chart.argocd
 	@$(PYTHON) -m grpc_tools.protoc -I serving --python_out=serving --pyi_out=serving \
 		serving/sluice_runtime/protocol/pb/open_inference.proto
+
+lock-check: $(READY) ## every locked dependency of the images has a wheel for amd64 and for arm64
+	@$(PYTHON) -m supply.locks
 
 LOCK := pip compile -q --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 lock: $(UV) ## resolve the dependencies again

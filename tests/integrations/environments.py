@@ -62,14 +62,15 @@ def _hash(requirements: Sequence[str]) -> str:
 
 def _build(folder: Path, requirements: Sequence[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # what a killed build left
-    uv = str(_uv())
+    tool = str(uv())
     python = folder / "bin" / "python"
-    _run([uv, "venv", "-q", "--python", sys.executable, str(folder)])
-    _run([uv, "pip", "install", "-q", "--python", str(python), *requirements])
+    _run([tool, "venv", "-q", "--python", sys.executable, str(folder)])
+    _run([tool, "pip", "install", "-q", "--python", str(python), *requirements])
     (folder / _COMPLETE).touch()
 
 
-def _uv() -> Path:
+def uv() -> Path:
+    """The program that installs; `make setup` brings it."""
     return cache() / f"uv-{UV_VERSION}" / "bin" / "uv"
 
 

@@ -1,0 +1,34 @@
+"""One Dockerfile makes the image for every kind of machine: nothing in it knows which, and nothing is compiled."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+DOCKERFILES = [REPOSITORY / part / "Dockerfile" for part in ("operator", "serving")]
+MACHINES = re.compile(r"amd64|arm64|x86_64|aarch64|--platform", re.IGNORECASE)
+
+
+@pytest.fixture(params=DOCKERFILES, ids=[path.parent.name for path in DOCKERFILES])
+def dockerfile(request: pytest.FixtureRequest) -> str:
+    path: Path = request.param
+    return path.read_text()
+
+
+def test_it_names_no_kind_of_machine(dockerfile: str) -> None:
+    assert MACHINES.findall(dockerfile) == []
+
+
+def test_its_base_is_chosen_by_whoever_builds(dockerfile: str) -> None:
+    assert re.findall("^FROM .*", dockerfile, re.MULTILINE) == ["FROM ${BASE_IMAGE}"]
+
+
+def test_it_installs_locked_wheels_alone(dockerfile: str) -> None:
+    installs = re.findall("pip install .*", dockerfile)
+    assert installs
+    assert all("--only-binary=:all: --require-hashes" in line for line in installs)
+
+
+def test_it_runs_as_nobody(dockerfile: str) -> None:
+    assert re.findall("^USER .*", dockerfile, re.MULTILINE) == ["USER 65532:65532"]

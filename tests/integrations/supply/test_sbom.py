@@ -1,0 +1,42 @@
+"""Each image has a bill of materials, which says what is in it: the locked versions, and what Debian brings."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from localcluster import layout, router
+from supply import sbom
+
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+
+
+def components(kind: str) -> dict[str, str]:
+    """Versions by package URL without the version."""
+    bom: dict[str, Any] = json.loads(sbom.write(kind).read_text())
+    assert bom["bomFormat"] == "CycloneDX"
+    assert bom["metadata"]["component"]["type"] == "container"
+    return {one["purl"].partition("@")[0]: one["version"] for one in bom["components"]}
+
+
+def locked(lock: str) -> dict[str, str]:
+    pins = PINNED.findall((layout.REPO / lock).read_text())
+    return {f"pkg:pypi/{name.lower()}": version for name, version in pins}
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("kind", "lock"), [("runtime", "serving/requirements.lock"), ("operator", "operator/requirements.lock")]
+)
+def test_an_image_holds_every_dependency_in_the_locked_version(kind: str, lock: str) -> None:
+    found = components(kind)
+    assert locked(lock).items() <= found.items()
+    assert "pkg:deb/debian/libc6" in found
+
+
+@pytest.mark.timeout(1200)
+def test_the_runtimes_names_onnx_runtime_and_the_routers_names_envoy() -> None:
+    version = locked("serving/requirements.lock")["pkg:pypi/onnxruntime"]
+    assert components("runtime")["pkg:pypi/onnxruntime"] == version
+    assert components("router")["pkg:github/envoyproxy/envoy"] == f"v{router.VERSION}"

@@ -80,9 +80,14 @@ class Provider(_Settings):
 
 
 class Fetching(_Settings):
-    """How patiently a package is downloaded. Timeouts bound silence, not the whole download."""
+    """How patiently a package is downloaded. Timeouts bound silence, not the whole download.
+
+    `attempts` in a row may fail before anything came, `resumes` in a row once something has: a store that restarts
+    is worth more patience than an address where nobody is.
+    """
 
     attempts: int = Field(default=5, ge=1)
+    resumes: int = Field(default=15, ge=1)
     backoff_seconds: float = Field(default=0.5, ge=0)
     timeout_seconds: float = Field(default=15.0, gt=0)
 

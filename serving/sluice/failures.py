@@ -27,6 +27,8 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_FORBIDDEN = "SourceForbidden"
     SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_CHANGED = "SourceChanged"
+    ADDRESS_REFUSED = "AddressRefused"
     DIGEST_MISMATCH = "DigestMismatch"
     UNSAFE_ARCHIVE = "UnsafeArchive"
     PACKAGE_TOO_LARGE = "PackageTooLarge"
@@ -47,7 +49,7 @@ class Reason(StrEnum):
         return self not in TRANSIENT
 
 
-TRANSIENT = frozenset({Reason.SOURCE_UNREACHABLE, Reason.NO_SPACE, Reason.INTERNAL})
+TRANSIENT = frozenset({Reason.SOURCE_UNREACHABLE, Reason.SOURCE_CHANGED, Reason.NO_SPACE, Reason.INTERNAL})
 
 
 class PackageError(Exception):

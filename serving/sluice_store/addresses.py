@@ -1,0 +1,125 @@
+"""Which addresses a store may send us to: never to a more private place than where it began.
+
+The step that downloads runs inside the cluster, and what it is told by a redirect, a token service or a registry's
+answer is another's word. Without this check a store on the internet could have the cluster's own services, a neighbour
+on loopback or the cloud's metadata asked in our name. A name is resolved once, here, and the connection goes to the
+very address that was checked, so that a name server cannot say one thing to the check and another to the connection.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sluice.failures import PackageError, Reason
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""The addresses of a host, in the order in which to try them. Raises OSError."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_AZURE_WIRE_SERVER = ipaddress.ip_address("168.63.129.16")
+_PRIVATE_NAMES = ("localhost", "local", "localdomain", "internal", "svc", "lan", "arpa", "test", "invalid")
+
+
+def resolve_host(host: str, port: int) -> tuple[str, ...]:
+    """Ask the system: its hosts file, its name servers and its search list.
+
+    Raises:
+        OSError: the name is not known, or nobody answers.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@dataclass(slots=True)
+class Guard:
+    """Where it began, and so where it may lead. Hosts are compared without regard to case or port."""
+
+    scheme: str
+    host: str
+    port: int
+    resolve: Resolve = resolve_host
+    _began: tuple[str, ...] | None = field(default=None, init=False)
+
+    def addresses(self, scheme: str, host: str, port: int, proxied: bool = False) -> tuple[str, ...]:
+        """The addresses of a host that may be connected to.
+
+        Through a proxy it is the proxy that looks the name up. What is known here is checked all the same; a name
+        that only the proxy knows must look like one of the public internet's, and has no addresses.
+
+        Raises:
+            PackageError: AddressRefused.
+            OSError: the name cannot be resolved.
+        """
+        if scheme not in ("http", "https"):
+            raise _refused(host, f"{scheme}: is not a scheme to follow")
+        if self.scheme == "https" and scheme != "https":
+            raise _refused(host, "it would leave https for http")
+        at_home = self._same(host)
+        try:
+            found = tuple(self.resolve(host, port))
+        except OSError:
+            if proxied and (at_home or not _private_name(host)):
+                return ()
+            raise
+        for address in found:
+            self._check(host, address, at_home)
+        if at_home and self._began is None:
+            self._began = found
+        return found
+
+    def _check(self, host: str, address: str, at_home: bool) -> None:
+        if is_link_local(address):
+            raise _refused(host, f"{address} is where clouds keep their metadata, and no packages")
+        if is_public(address):
+            return
+        if at_home and (self._began is None or not all(map(is_public, self._began))):
+            return
+        if not at_home and address in self._home():
+            return  # another name of the machine that was asked for
+        raise _refused(host, f"{address} is more private than {self.host}, where it began")
+
+    def _home(self) -> tuple[str, ...]:
+        if self._began is None:
+            self._began = tuple(self.resolve(self.host, self.port))
+        return self._began
+
+    def _same(self, host: str) -> bool:
+        return host.lower().rstrip(".") == self.host.lower().rstrip(".")
+
+
+def is_public(address: str) -> bool:
+    """True for an address that anyone on the internet could reach."""
+    ip = _innermost(address)
+    return ip.is_global and not ip.is_multicast and ip != _AZURE_WIRE_SERVER
+
+
+def is_link_local(address: str) -> bool:
+    """True for 169.254.0.0/16 and fe80::/10, however they are written."""
+    return _innermost(address).is_link_local
+
+
+def _innermost(address: str) -> Address:
+    """The IPv4 address inside an IPv6 one that carries it (mapped, 6to4, Teredo, NAT64), else the address itself."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    inner = ip.ipv4_mapped or ip.sixtofour
+    return inner or (ip.teredo[1] if ip.teredo else ip)
+
+
+def _private_name(host: str) -> bool:
+    labels = host.lower().rstrip(".").split(".")
+    return len(labels) == 1 or labels[-1] in _PRIVATE_NAMES
+
+
+def _refused(host: str, why: str) -> PackageError:
+    return PackageError(
+        Reason.ADDRESS_REFUSED, f"the store led to {host}: {why}; let it serve the package from where spec.model.uri is"
+    )

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from sluice.archive import extract_archive, write_archive
 from sluice.config import DEFAULT_PACKAGE_BYTES
-from sluice.digest import package_digest
+from sluice.digest import package_digest, package_files
 from sluice.failures import PackageError, Reason
 from sluice.manifest import MANIFEST_FILE, MODEL_FILE, README_FILE, Card, Manifest, dump_manifest, load_manifest
+from sluice.pickles import refuse_pickles
 from sluice.uri import ARCHIVE_SUFFIXES
 
 
@@ -32,6 +33,12 @@ class Package:
     def model_path(self) -> Path:
         """The ONNX file."""
         return self.folder / MODEL_FILE
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy the package's files into an existing folder."""
+        for path in package_files(self.folder):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.folder / path, folder / path)
 
 
 def open_package(folder: Path, expected_digest: str | None = None) -> Package:
@@ -50,6 +57,7 @@ def open_package(folder: Path, expected_digest: str | None = None) -> Package:
     for name in (MANIFEST_FILE, MODEL_FILE):
         if not (folder / name).is_file():
             raise PackageError(Reason.INVALID_PACKAGE, _missing(folder, name))
+    refuse_pickles(folder, package_files(folder))
     return Package(folder, load_manifest(folder / MANIFEST_FILE), digest)
 
 
@@ -70,6 +78,19 @@ def write_package(
         FileExistsError: `out` exists.
         FileNotFoundError: the model, or a file that holds its tensors, is not there.
     """
+    with new_package(out) as folder:
+        return _write_folder(model_path, folder, name=name, version=version, card=card, doc=doc).digest
+
+
+@contextlib.contextmanager
+def new_package(out: Path) -> Iterator[Path]:
+    """An empty folder to fill. When the context ends well its content is at `out`, whole and at once: as an archive
+    where `out` ends in .tar.gz or .tgz, otherwise as a folder.
+
+    Raises:
+        ValueError: `out` ends in .tar.
+        FileExistsError: `out` exists.
+    """
     if out.name.endswith(".tar"):
         raise ValueError(f"{out.name}: write .tar.gz, .tgz or a folder")
     if out.exists():
@@ -78,13 +99,13 @@ def write_package(
     # Beside its final place, because a rename cannot cross file systems.
     with tempfile.TemporaryDirectory(prefix=".sluice-", dir=out.parent) as scratch:
         folder, archive = Path(scratch) / "package", Path(scratch) / "archive"
-        package = _write_folder(model_path, folder, name=name, version=version, card=card, doc=doc)
+        folder.mkdir()
+        yield folder
         if not out.name.endswith(ARCHIVE_SUFFIXES):
             folder.rename(out)
         else:
             write_archive(folder, archive)
             archive.rename(out)
-    return package.digest
 
 
 @contextlib.contextmanager
@@ -112,7 +133,6 @@ def _write_folder(
     graph = read_graph(model_path)
     inputs, outputs = signature_of(graph)
     manifest = Manifest(name=name, version=version, inputs=inputs, outputs=outputs, card=card)
-    out.mkdir()
     shutil.copyfile(model_path, out / MODEL_FILE)
     for location in external_files(graph):
         _copy_tensors(model_path.parent / location, out / location)

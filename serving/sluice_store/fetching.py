@@ -58,11 +58,22 @@ def _bring(config: RuntimeConfig, target: Path) -> Package:
         folder.mkdir()
         obtain(parse_uri(config.uri), config, folder)
         package = open_package(folder, config.digest)
+        _check_signature(folder, config)
         os.rename(folder, target)
     finally:
         shutil.rmtree(staging)
     log.info("package %s version %s is here, %s", package.manifest.name, package.manifest.version, package.digest)
     return Package(target, package.manifest, package.digest)
+
+
+def _check_signature(folder: Path, config: RuntimeConfig) -> None:
+    if config.signature is None:
+        return
+    # 40 MB of libraries that only packages with a wanted signature should pay for.
+    from sluice_store import signatures  # noqa: PLC0415
+
+    signatures.verify(folder, config.signature)
+    log.info("the package's signature holds")
 
 
 def _storage_fault(error: OSError) -> PackageError:

@@ -1,5 +1,8 @@
-"""Secrets with which images are pulled reach every pod that the operator makes, and restart none that exists."""
+"""Every pod that the operator makes takes its images from where the cluster's are, with the Secrets that are needed there;
+none that exists is restarted for them.
+"""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sluice_operator.api import names
@@ -49,3 +52,21 @@ def test_pods_that_exist_keep_their_template_and_a_revision_its_name() -> None:
     decided = plan(fresh.resource, fresh.observe(), START, MIRROR)
     assert decided.status.canary is not None
     assert [decided.status.canary.revision] == list(world.records)
+
+
+def test_no_planned_object_names_an_image_of_its_own() -> None:
+    spec = make_spec()
+    del spec["model"]["digest"]
+    images = Images("mirror.example/runtime:1", "mirror.example/envoy:1")
+    for world in (World(make_spec()), World(spec)):
+        planned = plan(world.resource, world.observe(), START, images).objects
+        assert set(images_in(list(planned))) <= {images.runtime, images.router}
+        assert images.router in images_in(list(planned))
+
+
+def images_in(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from ([value["image"]] if isinstance(value.get("image"), str) else [])
+        yield from (image for part in value.values() for image in images_in(part))
+    elif isinstance(value, list | tuple):
+        yield from (image for part in value for image in images_in(part))

@@ -1,6 +1,4 @@
-"""Every pod that the operator makes takes its images from where the cluster's are, with the Secrets that are needed there;
-none that exists is restarted for them.
-"""
+"""Every pod that the operator makes has its images from where the cluster has them, with the Secrets needed there."""
 
 from collections.abc import Iterator
 from typing import Any

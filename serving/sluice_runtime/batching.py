@@ -19,9 +19,8 @@ from collections.abc import Callable, Sequence
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.guard import LoopGuard
 from sluice_runtime.queueing import expected_wait
-from sluice_runtime.running import BatchRunner, Outcome, Work
+from sluice_runtime.running import BatchRunner, Outcome, Runner, Work
 from sluice_runtime.runthread import RunThread
-from sluice_runtime.sessions import Runner
 
 log = logging.getLogger(__name__)
 

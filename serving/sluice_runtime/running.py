@@ -13,8 +13,8 @@ from typing import Protocol, cast
 import numpy as np
 
 from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.guard import Stoppable
 from sluice_runtime.queueing import Mean
-from sluice_runtime.sessions import Runner
 from sluice_runtime.signature import Tensor, Tensors
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,14 @@ _REPORT_SECONDS = 10.0
 
 Outcome = list[Tensor] | Exception
 BatchKey = tuple[object, ...]
+
+
+class Runner(Stoppable, Protocol):
+    """What the batcher needs of a session: named tensors in, the named outputs out, in their order."""
+
+    def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
+        """Run the graph once; may be called from any thread."""
+        ...
 
 
 class Receiver(Protocol):

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -18,7 +18,6 @@ from sluice.manifest import Datatype
 from sluice.package import Package
 from sluice_runtime.accelerators import load_libraries, session_on
 from sluice_runtime.examples import example
-from sluice_runtime.guard import Stoppable
 from sluice_runtime.locales import default_locale
 from sluice_runtime.ortvalues import run_values
 from sluice_runtime.signature import Signature, Tensor, Tensors, agree, read_signature
@@ -26,14 +25,6 @@ from sluice_runtime.signature import Signature, Tensor, Tensors, agree, read_sig
 log = logging.getLogger(__name__)
 
 _TOO_NEW = re.compile(r"Opset \d+ is under development|Unsupported model IR version|unsupported .*opset", re.I)
-
-
-class Runner(Stoppable, Protocol):
-    """What the batcher needs of a session: named tensors in, the named outputs out, in their order."""
-
-    def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
-        """Run the graph once; may be called from any thread."""
-        ...
 
 
 class Session:

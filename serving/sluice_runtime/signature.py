@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,15 @@ class Signature:
         rows = {name: tensor.shape[0] for name, tensor in tensors.items()}
         if len(set(rows.values())) > 1:
             raise RequestError(Kind.INVALID, f"inputs differ in their number of rows: {rows}")
+
+
+class Signed(Protocol):
+    """What requests are decoded for: whatever says which inputs there are."""
+
+    @property
+    def signature(self) -> Signature:
+        """The inputs and outputs."""
+        ...
 
 
 def read_signature(inputs: Sequence[Any], outputs: Sequence[Any]) -> Signature:

@@ -20,7 +20,7 @@ from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.plane import InferRequest, InferResponse, Model
 from sluice_runtime.protocol.binary import check_shape, decode_raw, encode_raw
 from sluice_runtime.protocol.values import to_array
-from sluice_runtime.signature import Tensor
+from sluice_runtime.signature import Signed, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ _BF16 = Datatype.BF16
 
 
 def decode_request(
-    body: bytes | memoryview, model: Model, json_bytes: int | None = None, timeout: float | None = None
+    body: bytes | memoryview, model: Signed, json_bytes: int | None = None, timeout: float | None = None
 ) -> tuple[InferRequest, Form]:
     """Decode an inference request: JSON and, where `json_bytes` says where it ends, raw tensors behind it.
 
@@ -129,7 +129,7 @@ class _Raw:
             raise _invalid(f"{len(self._data)} bytes of binary data belong to no input")
 
 
-def _decode_inputs(inputs: Any, model: Model, raw: _Raw | None) -> dict[str, Tensor]:
+def _decode_inputs(inputs: Any, model: Signed, raw: _Raw | None) -> dict[str, Tensor]:
     if not isinstance(inputs, list):
         raise _invalid("'inputs' must be a list of tensors")
     specs = model.signature.inputs_by_name

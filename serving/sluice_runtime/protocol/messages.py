@@ -13,7 +13,7 @@ from sluice_runtime.plane import InferRequest, InferResponse, Model
 from sluice_runtime.protocol.binary import check_shape, decode_raw, encode_raw, text_of
 from sluice_runtime.protocol.codec import shortened
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
-from sluice_runtime.signature import NUMPY_TYPES, Tensor
+from sluice_runtime.signature import NUMPY_TYPES, Signed, Tensor
 
 _CONTENTS: Mapping[Datatype, tuple[str, np.dtype[np.generic]]] = {
     Datatype.BOOL: ("bool_contents", np.dtype(np.bool_)),
@@ -31,7 +31,7 @@ _CONTENTS: Mapping[Datatype, tuple[str, np.dtype[np.generic]]] = {
 """Field and wire type by datatype. BYTES has a field too; FP16 and BF16 have none (open_inference.proto)."""
 
 
-def decode_message(message: pb.ModelInferRequest, model: Model, timeout: float | None) -> InferRequest:
+def decode_message(message: pb.ModelInferRequest, model: Signed, timeout: float | None) -> InferRequest:
     """Decode an inference request.
 
     `timeout`: seconds its caller waits; the request's parameter of that name, in microseconds, can shorten them.

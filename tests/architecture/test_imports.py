@@ -20,6 +20,7 @@ FORBIDDEN_IMPORTS = (
     ("sluice_operator.main", "sluice_runtime.fetch"),
     ("sluice_operator.reconcile", "sluice_operator.cli.errors"),
     ("sluice_runtime.fetch", "sluice_operator.api.base"),
+    ("sluice_authorizer.entities", "sluice_runtime.sessions"),
     ("sluice.uri", "onnxruntime"),
 )
 

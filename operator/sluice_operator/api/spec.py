@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from sluice_operator.api.access import Access
 from sluice_operator.api.base import ApiModel, rules
 from sluice_operator.api.endpoint import Endpoint
 from sluice_operator.api.model import Model
@@ -24,6 +25,10 @@ class ModelDeploymentSpec(ApiModel):
                 "!has(self.scaling.maxReplicas) || (has(self.runtime.resources.requests) && "
                 "self.scaling.metric in self.runtime.resources.requests)",
                 "autoscaling by utilisation needs the metric's resource in runtime.resources.requests",
+            ),
+            (
+                f"{_ENVOY} || !has(self.access.mode) || self.access.mode == 'None'",
+                "access needs the backend Envoy: a gateway has authentication of its own",
             ),
             (
                 f"{_ENVOY} || !has(self.endpoint.tls)",
@@ -76,6 +81,11 @@ class ModelDeploymentSpec(ApiModel):
         default=Endpoint(),
         description="How applications reach the model: the Service of the resource's name, with or without TLS. "
         "Setting or taking away `tls` replaces the router's pods one by one; model pods stay as they are.",
+    )
+    access: Access = Field(
+        default=Access(),
+        description="Who may ask: everybody who reaches the endpoint, or callers that show a token, checked in the "
+        "router. Changing it restarts nothing.",
     )
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         default=10, description="How many former revisions are remembered for rollback."

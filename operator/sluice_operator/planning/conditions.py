@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from sluice_operator.api.access import AccessMode
 from sluice_operator.api.endpoint import PlainHTTP
 from sluice_operator.api.resource import Reported
 from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus, RolloutStatus
+from sluice_operator.planning import access
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Workload
 from sluice_operator.planning.situation import Situation
@@ -106,6 +108,8 @@ def _verdicts(view: View) -> Iterable[Verdict]:
     yield rollout_healthy(view)
     if view.situation.resource.spec.endpoint.tls:
         yield tls_ready(view.situation)
+    if view.situation.resource.spec.access.mode is not AccessMode.none:
+        yield access_ready(view.situation)
 
 
 def ready(view: View) -> Verdict:
@@ -232,6 +236,14 @@ def tls_ready(s: Situation) -> Verdict:
     """Every router serves TLS with a certificate that is valid for some time."""
     good, reason, message = judge(s)
     return Verdict("TLSReady", "True" if good else "False", reason, message)
+
+
+def access_ready(s: Situation) -> Verdict:
+    """Every router checks callers as the spec says."""
+    before = next((condition for condition in s.status.conditions if condition.type == "AccessReady"), None)
+    unchanged = bool(before and before.status == "True" and before.observed_generation == s.resource.generation)
+    good, reason, message = access.judge(s, unchanged)
+    return Verdict("AccessReady", "True" if good else "False", reason, message)
 
 
 def printed_reason(view: View) -> str:

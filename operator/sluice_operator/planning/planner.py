@@ -42,7 +42,7 @@ from sluice_operator.planning.situation import Situation, copies, load, next_wei
 from sluice_operator.planning.traffic import live_revisions, preview_url, wanted_traffic
 from sluice_operator.planning.waking import requeue_after
 from sluice_operator.routing.backends import backend_of
-from sluice_operator.routing.base import Tracing, Traffic
+from sluice_operator.routing.base import Authorizer, Tracing, Traffic
 from sluice_operator.scaling import hpa
 
 
@@ -70,19 +70,20 @@ def plan(
     refusal: Failure | None = None,
     *,
     tracing: Tracing | None = None,
+    authorizer: Authorizer | None = None,
 ) -> Plan:
     """The plan of one pass. `refusal` is the API server's word that the pods wanted cannot be had; `tracing` is for
-    every router.
+    every router, `authorizer` for those that are to know whether a caller may ask.
     """
     image = images.runtime_for(resource.spec.runtime.accelerator)
     reason = refusal or accelerators.refusal(resource, image) or gateways.refusal(resource, observed)
     target = refuse(find_target(resource, observed, image, images.pull_secrets), resource, reason)
-    situation = look(resource, target, observed, now, tracing)
+    situation = look(resource, target, observed, now, tracing=tracing, authorizer=authorizer)
     progress = decide(situation)
     after = replace(situation, resource=replace(resource, status=progress))
     status = report(situation, after)
     decided = replace(after, resource=replace(resource, status=status))
-    traffic = wanted_traffic(decided.resource, tracing)
+    traffic = wanted_traffic(decided.resource, tracing, authorizer)
     return Plan(
         status=status,
         objects=wanted_objects(decided, traffic, images),
@@ -116,13 +117,19 @@ def _uri_refusal(resource: ModelDeployment) -> Failure | None:
 
 
 def look(
-    resource: ModelDeployment, target: Target, observed: Observed, now: datetime, tracing: Tracing | None
+    resource: ModelDeployment,
+    target: Target,
+    observed: Observed,
+    now: datetime,
+    *,
+    tracing: Tracing | None,
+    authorizer: Authorizer | None,
 ) -> Situation:
     """The situation, with the routers' reports held against what status asks of them."""
-    version = backend_of(resource).version(wanted_traffic(resource, tracing))
+    version = backend_of(resource).version(wanted_traffic(resource, tracing, authorizer))
     routers = [pod for pod in observed.router.pods if pod.ready]
     verified = bool(routers) and all(pod.config_version == version for pod in routers)
-    return Situation(resource, target, observed, verified, now)
+    return Situation(resource, target, observed, verified, now, authorizer)
 
 
 def decide(s: Situation) -> ModelDeploymentStatus:

@@ -12,6 +12,7 @@ from sluice_operator.planning import capacity
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.identity import Target
 from sluice_operator.planning.observed import Observed, Resolver, Workload
+from sluice_operator.routing.base import Authorizer
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Situation:
     observed: Observed
     verified: bool
     now: datetime
+    authorizer: Authorizer | None = None
 
     @property
     def status(self) -> ModelDeploymentStatus:

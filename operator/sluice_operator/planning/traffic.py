@@ -5,10 +5,23 @@ from sluice_operator.api.endpoint import PlainHTTP
 from sluice_operator.api.gateway import Gateway
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.status import ModelDeploymentStatus, Phase
-from sluice_operator.routing.base import Attached, Copied, Doors, Matched, Parent, Previewed, Tracing, Traffic
+from sluice_operator.planning.access import guard
+from sluice_operator.routing.base import (
+    Attached,
+    Authorizer,
+    Copied,
+    Doors,
+    Matched,
+    Parent,
+    Previewed,
+    Tracing,
+    Traffic,
+)
 
 
-def wanted_traffic(resource: ModelDeployment, tracing: Tracing | None = None) -> Traffic:
+def wanted_traffic(
+    resource: ModelDeployment, tracing: Tracing | None = None, authorizer: Authorizer | None = None
+) -> Traffic:
     """The traffic that status asks for, traced where the operator's own settings say so."""
     weights, endpoint, router = _weights(resource.status), resource.spec.endpoint, resource.spec.router
     return Traffic(
@@ -24,6 +37,7 @@ def wanted_traffic(resource: ModelDeployment, tracing: Tracing | None = None) ->
         doors=Doors(http=endpoint.http is PlainHTTP.enabled, https=endpoint.tls is not None),
         # A gateway's traces are its own.
         tracing=None if router.gateway else tracing,
+        guard=guard(resource, authorizer),
         gateway=_attached(router.gateway) if router.gateway else None,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sluice_operator.api.access import Access
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.matching import Match, Sticky
 from sluice_operator.api.resource import ModelDeployment
@@ -52,6 +53,26 @@ class Tracing:
 
 
 @dataclass(frozen=True)
+class Authorizer:
+    """Where the process listens that is asked whether a caller may."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Who may ask. Each of so many `routers` counts rates for itself. `closed` says why nobody can be let in; then
+    everybody is refused with it.
+    """
+
+    access: Access
+    authorizer: Authorizer | None = None
+    routers: int = 1
+    closed: str = ""
+
+
+@dataclass(frozen=True)
 class Parent:
     """A Gateway, or one listener (`section`) of it; without a namespace in the route's own."""
 
@@ -94,6 +115,8 @@ class Traffic:
     preview: Previewed | None = None
     doors: Doors = Doors()
     tracing: Tracing | None = None
+    # As with weights: a part of it has no hash.
+    guard: Guard | None = field(default=None, hash=False)
     gateway: Attached | None = None
     cluster_domain: str = "cluster.local"
 

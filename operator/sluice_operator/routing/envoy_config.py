@@ -6,6 +6,7 @@ import yaml
 
 from sluice_operator.api.names import short_hash
 from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.envoy_access_clusters import access_clusters
 from sluice_operator.routing.envoy_bootstrap import bootstrap
 from sluice_operator.routing.envoy_clusters import clusters
 from sluice_operator.routing.envoy_layout import POD, Layout
@@ -40,8 +41,9 @@ def bootstrap_version(layout: Layout = POD) -> str:
 
 
 def _split(traffic: Traffic, layout: Layout) -> dict[str, list[Json]]:
+    beside = [*_collectors(traffic, layout), *access_clusters(traffic, layout)]
     split = {
-        "cds.yaml": _resources(_CLUSTER, [*clusters(traffic, layout), *_collectors(traffic, layout)]),
+        "cds.yaml": _resources(_CLUSTER, [*clusters(traffic, layout), *beside]),
         "lds.yaml": _resources(_LISTENER, endpoint_listeners(layout, traffic)),
         "rds.yaml": _resources(_ROUTES, [route_configuration(traffic)]),
     }

@@ -1,8 +1,10 @@
 """The two doors of the router: the endpoint that applications call (lds.yaml), and the read-only one (bootstrap)."""
 
 from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.envoy_access import filters as access_filters
+from sluice_operator.routing.envoy_access import manager as access_manager
 from sluice_operator.routing.envoy_layout import Layout
-from sluice_operator.routing.envoy_proto import Json, address, extension, from_file
+from sluice_operator.routing.envoy_proto import V2_ERRORS, Json, address, extension, from_file
 from sluice_operator.routing.envoy_routes import ROUTES
 from sluice_operator.routing.envoy_tls import transport_socket
 from sluice_operator.routing.envoy_tracing import spans
@@ -16,21 +18,22 @@ STREAM_BUFFER_BYTES = 1 << 20
 
 def endpoint_listeners(layout: Layout, traffic: Traffic) -> list[Json]:
     """HTTP/1.1 and HTTP/2, without TLS and with it; the split by rds.yaml."""
-    manager, doors = _endpoint(layout) | spans(traffic), traffic.doors
+    manager, doors = _endpoint(layout, traffic) | spans(traffic), traffic.doors
     plain = _listener("endpoint", layout.endpoint_port, manager)
     tls = _listener("endpoint-tls", layout.tls_port, manager)
     tls["filter_chains"][0]["transport_socket"] = transport_socket(layout)
     return [listener for listener, open_ in ((plain, doors.http), (tls, doors.https)) if open_]
 
 
-def _endpoint(layout: Layout) -> Json:
-    return _connection_manager("endpoint", _grpc_stats()) | {
+def _endpoint(layout: Layout, traffic: Traffic) -> Json:
+    return _connection_manager("endpoint", *access_filters(traffic), _grpc_stats()) | {
         "rds": {"route_config_name": ROUTES, "config_source": from_file(layout.config_dir, "rds.yaml")},
         "common_http_protocol_options": {"idle_timeout": "3600s"},
         "request_headers_timeout": "30s",
         "stream_idle_timeout": "300s",
         "preserve_external_request_id": True,
-        "local_reply_config": _v2_errors(),
+        "local_reply_config": V2_ERRORS,
+        **access_manager(traffic),
     }
 
 
@@ -84,11 +87,6 @@ def _connection_manager(name: str, *filters: Json) -> Json:
         "server_header_transformation": "PASS_THROUGH",
         "http_filters": [*filters, router],
     }
-
-
-def _v2_errors() -> Json:
-    """Every answer that Envoy itself gives takes the shape of an Open Inference Protocol error."""
-    return {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}}
 
 
 def _readable(path: str) -> Json:

@@ -4,6 +4,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+V2_ERRORS: Json = {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}}
+"""Every answer that Envoy itself gives takes the shape of an Open Inference Protocol error."""
+
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 
 

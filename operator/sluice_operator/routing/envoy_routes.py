@@ -3,6 +3,7 @@
 from sluice.comparison import MARK
 from sluice_operator.api import names
 from sluice_operator.routing.base import Traffic
+from sluice_operator.routing.envoy_access import REMOVED, opened, streaming
 from sluice_operator.routing.envoy_clusters import CALLERS, GRPC_SUFFIX
 from sluice_operator.routing.envoy_matching import carries
 from sluice_operator.routing.envoy_proto import Json, extension
@@ -21,17 +22,45 @@ _GRPC: Json = {
 
 _DOORS = ((_V2, ""), (_GRPC, GRPC_SUFFIX))
 
+_GET: Json = {"headers": [{"name": ":method", "string_match": {"exact": "GET"}}]}
+_HEALTH = (
+    ({"path": "/v2/health/live", **_GET}, ""),
+    ({"path": "/v2/health/ready", **_GET}, ""),
+    ({"safe_regex": {"regex": r"/grpc\.health\.v1\.Health/(Check|Watch)"}, "grpc": {}}, GRPC_SUFFIX),
+)
+"""What needs no permission: these say whether the model is ready, and no more."""
+
+_REFLECTION = ({"safe_regex": {"regex": r"/grpc\.reflection\.[A-Za-z0-9.]+/[A-Za-z]+"}, "grpc": {}}, GRPC_SUFFIX)
+"""A stream that lasts for as long as a tool likes."""
+
+
+def _doors(traffic: Traffic) -> list[tuple[Json, str, Json]]:
+    """What a request must look like, the suffix of the clusters that take it, and what its routes say beside that."""
+    plain: list[tuple[Json, str, Json]] = [(match, suffix, {}) for match, suffix in _DOORS]
+    if traffic.guard is None:
+        return plain
+    health = [(match, suffix, opened(traffic)) for match, suffix in _HEALTH]
+    if traffic.guard.closed:
+        return health
+    return [*health, *([(*_REFLECTION, stream)] if (stream := streaming(traffic)) else []), *plain]
+
+
+def _rest(traffic: Traffic) -> Json:
+    """The route of whatever has no door."""
+    closed = traffic.guard.closed if traffic.guard else ""
+    return _refusing({"prefix": "/"}, closed) if closed else _unknown_path()
+
 
 def route_configuration(traffic: Traffic) -> Json:
     """`/v2` and gRPC go to the revisions by weight, drawn anew for every request; nothing else exists."""
-    served = [route for match, suffix in _DOORS for route in _door(traffic, match, suffix)]
-    everything = {"name": traffic.name, "domains": ["*"], "routes": [*served, _unknown_path()]}
+    served = [{**route, **more} for match, suffix, more in _doors(traffic) for route in _door(traffic, match, suffix)]
+    everything = {"name": traffic.name, "domains": ["*"], "routes": [*served, _rest(traffic)]}
     return {
         "name": ROUTES,
         # Refusing a route whose cluster is not yet there would leave it refused: the file does not change again.
         "validate_clusters": False,
         "virtual_hosts": [everything, *_preview(traffic)],
-        "request_headers_to_remove": [MARK],
+        "request_headers_to_remove": [MARK, *(REMOVED if traffic.guard else ())],
         # In this order: what callers send goes first, what a route adds stays.
         "most_specific_header_mutations_wins": True,
         **({"ignore_port_in_host_matching": True} if traffic.preview else {}),
@@ -43,11 +72,12 @@ def _preview(traffic: Traffic) -> list[Json]:
     if traffic.preview is None:
         return []
     name, revision = names.preview(traffic.name), traffic.preview.revision
-    if revision:
-        routes = [_to(revision, match, suffix) for match, suffix in _DOORS]
-    else:
-        routes = [_refusing(match, f"no new version of {traffic.name} is there to preview") for match, _ in _DOORS]
-    return [{"name": name, "domains": [name, f"{name}.*"], "routes": [*routes, _unknown_path()]}]
+    none = f"no new version of {traffic.name} is there to preview"
+    routes = [
+        {**(_to(revision, match, suffix) if revision else _refusing(match, none)), **more}
+        for match, suffix, more in _doors(traffic)
+    ]
+    return [{"name": name, "domains": [name, f"{name}.*"], "routes": [*routes, _rest(traffic)]}]
 
 
 def _door(traffic: Traffic, match: Json, suffix: str) -> list[Json]:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from sluice_operator.api.access import Access
 from sluice_operator.api.matching import Match, Sticky, StickyCookie
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy
-from sluice_operator.routing.base import Copied, Doors, Matched, Previewed, Tracing, Traffic
+from sluice_operator.routing.base import Authorizer, Copied, Doors, Guard, Matched, Previewed, Tracing, Traffic
 from support.golden import compare
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -15,6 +16,21 @@ STABLE, CANARY = "0123456789", "abcdef0123"
 MATCHES = (
     Match.model_validate({"header": {"name": "X-Tester", "value": "yes"}}),
     Match.model_validate({"header": {"name": "x-team", "regex": "shop-.*"}, "cookie": {"name": "t", "present": True}}),
+)
+
+AUTHORIZER = Authorizer("sluice-authorizer.sluice-system.svc", 8080)
+CLUSTER_USERS = Access.model_validate({"mode": "Kubernetes", "rateLimit": {"requests": 100, "burst": 500}})
+STORE_STAFF = Access.model_validate(
+    {
+        "mode": "JWT",
+        "jwt": {
+            "issuer": "https://login.example",
+            "jwksUri": "https://login.example/keys",
+            "requiredClaims": [{"claim": "dept", "values": ["sales", "ops"]}],
+            "callerClaim": "email",
+        },
+        "data": {"entities": ["store_id"], "rule": "entities.store_id.all(s, s in claims.stores)"},
+    }
 )
 
 CASES = {
@@ -34,6 +50,13 @@ CASES = {
     "https-only": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE,), doors=Doors(http=False, https=True)),
     "traced": Traffic(
         "shop", "store-revenue", {STABLE: 100}, (STABLE,), tracing=Tracing("collector.observability", 4318, 0.5)
+    ),
+    "access-kubernetes": Traffic(
+        "shop", "store-revenue", {STABLE: 100}, (STABLE,), guard=Guard(CLUSTER_USERS, AUTHORIZER, routers=2)
+    ),
+    "access-jwt-data": Traffic("shop", "store-revenue", {STABLE: 100}, (STABLE,), guard=Guard(STORE_STAFF, AUTHORIZER)),
+    "access-closed": Traffic(
+        "shop", "store-revenue", {STABLE: 100}, (STABLE,), guard=Guard(CLUSTER_USERS, closed="nobody can be checked")
     ),
     "canary-weighted": Traffic("shop", "store-revenue", {STABLE: 90, CANARY: 10}, (STABLE, CANARY)),
 }

@@ -1,0 +1,281 @@
+"""Who may ask, in the endpoint's filters (lds.yaml): a chain in front of everything that answers.
+
+Each mode names the caller (`x-sluice-caller`, which nobody else can set), and behind it stands a gate that lets in only
+who is named: what fails or errs in front of it, or is left out, ends in a refusal. Only routes that are open say so.
+Listeners are files that Envoy reloads: a change of who may ask restarts no router.
+"""
+
+import base64
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from sluice_operator.api.access import AccessMode, DataRule, Jwt, OnUnavailable, RateLimit, byte_count
+from sluice_operator.api.scalars import seconds
+from sluice_operator.routing.base import Authorizer, Guard, Traffic
+from sluice_operator.routing.envoy_access_clusters import AUTHORIZER, AUTHORIZER_STRANGERS, KEYS
+from sluice_operator.routing.envoy_proto import V2_ERRORS, Json, extension, typed
+
+CALLER = "x-sluice-caller"
+CLAIMS = "x-sluice-claims"
+QUESTION = "x-sluice-authorize"
+UNCHECKED = "x-sluice-unchecked"
+"""Set where a caller is let in unchecked."""
+
+REMOVED = ("authorization", CLAIMS, QUESTION, UNCHECKED)
+"""What pods never see."""
+
+_JWT, _CALLER, _DATA, _GATE, _RATE = (f"access.{part}" for part in ("jwt", "caller", "data", "gate", "rate"))
+_HERE = Path(__file__).parent
+_HTTP = "filters.http"
+_SKEW_SECONDS = 30
+_FAILED_REFETCH_SECONDS = 5
+_JWT_CACHE = {"jwt_cache_size": 1000, "jwt_max_token_size": 8192}
+_CALLERS_COUNTED = 10_000
+"""The rates of so many callers are kept; whoever was quiet for longest is forgotten."""
+_RULE_TIMEOUT = "5s"
+_SOON = {"retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"}}
+_SENT_ALONG = (
+    *("authorization", "content-type", "content-encoding", "grpc-encoding", "te", "inference-header-content-length"),
+    *("content-length", "x-forwarded-for", "x-request-id", CLAIMS),
+)
+_TOO_OFTEN = "this caller asks more often than is allowed"
+_CANNOT_CHECK = "whether this caller may ask cannot be checked now"
+_RETRY_AFTER: Json = {"header": {"key": "retry-after", "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+_REFUSAL_HEADERS = ("www-authenticate", "retry-after")
+
+
+def guarded(traffic: Traffic) -> Guard | None:
+    """Who may ask, where that is for filters to say; nothing where nobody or everybody may."""
+    return traffic.guard if traffic.guard and not traffic.guard.closed else None
+
+
+def filters(traffic: Traffic) -> list[Json]:
+    """The chain, to stand before all other filters."""
+    guard = guarded(traffic)
+    chain = _chain(traffic, guard) if guard else []
+    return [extension(name, f"{_HTTP}.{kind}", **config) for name, (kind, config) in chain]
+
+
+def manager(traffic: Traffic) -> Json:
+    """The connection manager's part: nobody speaks for the router, and its answers suit each protocol."""
+    if guarded(traffic) is None:
+        return {}
+    foreign = {"remove_on_match": {"key_matcher": {"prefix": "x-sluice-", "ignore_case": True}}}
+    mutation = extension(
+        "envoy.http.early_header_mutation.header_mutation",
+        "http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        mutations=[foreign],
+    )
+    return {"early_header_mutation_extensions": [mutation], "local_reply_config": _answers()}
+
+
+def _answers() -> Json:
+    """The protocol's error shape for REST, plain text for gRPC, and sentences where filters have only words."""
+    text = {"body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}}
+    grpc = {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}}
+    often = {"response_flag_filter": {"flags": ["RL"]}}
+    unchecked = {"and_filter": {"filters": [{"response_flag_filter": {"flags": ["UAEX"]}}, _status(503)]}}
+    sentences: tuple[tuple[Json, str, Json], ...] = (
+        (often, _TOO_OFTEN, {}),
+        (unchecked, _CANNOT_CHECK, {"headers_to_add": [_RETRY_AFTER]}),
+    )
+    mappers = []
+    for filter_, sentence, more in sentences:
+        mapper = {"body": {"inline_string": sentence}, **more}
+        mappers.append({"filter": {"and_filter": {"filters": [grpc, filter_]}}, **mapper, **text})
+        mappers.append({"filter": filter_, **mapper})
+    return {**V2_ERRORS, "mappers": [*mappers, {"filter": grpc, **text}]}
+
+
+def _status(code: int) -> Json:
+    wanted = {"default_value": code, "runtime_key": f"access.status_{code}"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": wanted}}}
+
+
+def opened(traffic: Traffic) -> Json:
+    """A route's part that needs no permission."""
+    guard = guarded(traffic)
+    if guard is None:
+        return {}
+    off = typed("type.googleapis.com/envoy.config.route.v3.FilterConfig", disabled=True)
+    return {"typed_per_filter_config": {name: off for name, _ in _chain(traffic, guard)}}
+
+
+def streaming(traffic: Traffic) -> Json:
+    """A route's part whose requests may never end: they are checked without being held."""
+    guard = guarded(traffic)
+    if guard is None or guard.access.data is None:
+        return {}
+    kind = f"{_HTTP}.ext_authz.v3.ExtAuthzPerRoute"
+    config = typed(
+        f"type.googleapis.com/envoy.extensions.{kind}", check_settings={"disable_request_body_buffering": True}
+    )
+    return {"typed_per_filter_config": {_DATA: config}}
+
+
+_Kind = tuple[str, Json]
+"""A filter's type, and its configuration."""
+
+
+def _chain(traffic: Traffic, guard: Guard) -> list[tuple[str, _Kind]]:
+    access = guard.access
+    chain: list[tuple[str, _Kind]] = []
+    if access.jwt:
+        chain += [(_JWT, _authentication(access.jwt, access.audiences)), (_CALLER, _claims(access.jwt))]
+    else:
+        chain += [(_CALLER, _lua("envoy_bearer.lua") if access.data else _authorized(traffic, guard))]
+    if access.data:
+        chain += [(_DATA, _asks_about_data(traffic, guard, access.data))]
+    chain += [(_GATE, _gate(access.on_unavailable is OnUnavailable.allow))]
+    if access.rate_limit:
+        chain += [(_RATE, _rate(access.rate_limit, guard.routers))]
+    return chain
+
+
+def _authentication(jwt: Jwt, audiences: list[str]) -> _Kind:
+    """Signature, issuer, audience and time of the token in the one header where it belongs."""
+    provider = {
+        "issuer": jwt.issuer,
+        "audiences": audiences,
+        "require_expiration": True,
+        "clock_skew_seconds": _SKEW_SECONDS,
+        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
+        # Filters behind this one look at it; the routes take it away.
+        "forward": True,
+        "forward_payload_header": CLAIMS,
+        "payload_in_metadata": "claims",
+        "jwt_cache_config": _JWT_CACHE,
+        **({"local_jwks": {"inline_string": jwt.jwks}} if jwt.jwks else {"remote_jwks": _remote(jwt)}),
+    }
+    rule = {"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}
+    return "jwt_authn.v3.JwtAuthentication", {"providers": {"issuer": provider}, "rules": [rule]}
+
+
+def _remote(jwt: Jwt) -> Json:
+    """Fetched ahead of need: neither a router's start nor a request waits for the issuer."""
+    return {
+        "http_uri": {"uri": jwt.jwks_uri, "cluster": KEYS, "timeout": "5s"},
+        "cache_duration": f"{seconds(jwt.cache_duration):g}s",
+        "async_fetch": {"fast_listener": True, "failed_refetch_duration": f"{_FAILED_REFETCH_SECONDS}s"},
+    }
+
+
+def _claims(jwt: Jwt) -> _Kind:
+    required = [claim.to_json() for claim in jwt.required_claims]
+    return _lua("envoy_bearer.lua", "envoy_claims.lua", required=required, caller=jwt.caller_claim)
+
+
+def _authorized(traffic: Traffic, guard: Guard) -> _Kind:
+    return _lua(
+        "envoy_bearer.lua",
+        "envoy_authorizer.lua",
+        question=question(traffic, guard),
+        authority=_authority(guard.authorizer),
+        known=AUTHORIZER,
+        strangers=AUTHORIZER_STRANGERS,
+        allow=guard.access.on_unavailable is OnUnavailable.allow,
+    )
+
+
+def _lua(*files: str, **settings: Any) -> _Kind:
+    """The files as one script; a later definition takes the place of an earlier one."""
+    code = "\n".join((_HERE / file).read_text() for file in files)
+    return "lua.v3.Lua", {"default_source_code": {"inline_string": code}, "filter_context": settings}
+
+
+def question(traffic: Traffic, guard: Guard) -> str:
+    """What the authorizer is asked about every request; it knows nothing else of a model."""
+    access = guard.access
+    asked: Json = {
+        "mode": access.mode.value,
+        "namespace": traffic.namespace,
+        "name": traffic.name,
+        "audiences": access.audiences,
+    }
+    if access.data:
+        most = byte_count(access.data.max_request_bytes)
+        asked["data"] = {"entities": access.data.entities, "rule": access.data.rule, "maxRequestBytes": most}
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _authority(authorizer: Authorizer | None) -> str:
+    return f"{authorizer.host}:{authorizer.port}" if authorizer else ""
+
+
+def _asks_about_data(traffic: Traffic, guard: Guard, data: DataRule) -> _Kind:
+    """Every request is asked about, with its body: what it asks for is never the same twice."""
+    by_token = guard.access.mode is AccessMode.jwt
+    service = {
+        "server_uri": {
+            "uri": f"http://{_authority(guard.authorizer)}",
+            "cluster": AUTHORIZER,
+            "timeout": _RULE_TIMEOUT,
+        },
+        "path_prefix": "/authorize",
+        "authorization_request": {"headers_to_add": [{"key": QUESTION, "value": question(traffic, guard)}]},
+        "authorization_response": {
+            **({} if by_token else {"allowed_upstream_headers": _exactly((CALLER,))}),
+            "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
+        },
+        "retry_policy": {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 1, **_SOON},
+    }
+    return "ext_authz.v3.ExtAuthz", {
+        "http_service": service,
+        "allowed_headers": _exactly(_SENT_ALONG),
+        "with_request_body": {
+            "max_request_bytes": byte_count(data.max_request_bytes),
+            "allow_partial_message": False,
+            "pack_as_bytes": True,
+        },
+        "status_on_error": {"code": "ServiceUnavailable"},
+        # What the authorizer refuses counts as nothing that a model answered.
+        "charge_cluster_response_stats": False,
+    }
+
+
+def _exactly(names: tuple[str, ...]) -> Json:
+    return {"patterns": [{"exact": name} for name in names]}
+
+
+def _gate(allow: bool) -> _Kind:
+    """Lets in who is named and, where that is wanted, who could not be checked."""
+    passes = {"named": CALLER} | ({"unchecked": UNCHECKED} if allow else {})
+    policies = {
+        policy: {
+            "permissions": [{"any": True}],
+            "principals": [{"header": {"name": header, "present_match": True}}],
+        }
+        for policy, header in passes.items()
+    }
+    return "rbac.v3.RBAC", {"rules": {"action": "ALLOW", "policies": policies}}
+
+
+def _rate(limit: RateLimit, routers: int) -> _Kind:
+    """A bucket for each caller, kept by this router alone: it gives its share."""
+    per = seconds(limit.per)
+    bucket = {
+        "max_tokens": math.ceil((limit.burst or limit.requests) / routers),
+        "tokens_per_fill": math.ceil(limit.requests / routers),
+        "fill_interval": f"{per:g}s",
+    }
+    by_caller = {"request_headers": {"header_name": CALLER, "descriptor_key": "caller"}}
+    return "local_ratelimit.v3.LocalRateLimit", {
+        "stat_prefix": "rate",
+        # Counts for nobody, and has to be there.
+        "token_bucket": {"max_tokens": 4_000_000_000, "tokens_per_fill": 4_000_000_000, "fill_interval": "1s"},
+        "filter_enabled": _always("rate_enabled"),
+        "filter_enforced": _always("rate_enforced"),
+        "rate_limits": [{"actions": [by_caller]}],
+        "descriptors": [{"entries": [{"key": "caller"}], "token_bucket": bucket}],
+        "max_dynamic_descriptors": _CALLERS_COUNTED,
+        "always_consume_default_token_bucket": False,
+        "enable_retry_after_header": True,
+        "rate_limited_as_resource_exhausted": True,
+    }
+
+
+def _always(key: str) -> Json:
+    return {"runtime_key": key, "default_value": {"numerator": 100, "denominator": "HUNDRED"}}

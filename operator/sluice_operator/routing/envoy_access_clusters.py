@@ -1,0 +1,95 @@
+"""Whom routers ask about callers (cds.yaml): the authorizer, and the server of an issuer's keys."""
+
+from urllib.parse import urlsplit
+
+from sluice_operator.api.names import short_hash
+from sluice_operator.routing.base import Authorizer, Guard, Traffic
+from sluice_operator.routing.envoy_clusters import MANY, resolver
+from sluice_operator.routing.envoy_layout import Layout
+from sluice_operator.routing.envoy_proto import Json, extension, load_assignment
+
+AUTHORIZER = short_hash("authorizer")
+"""Asked about callers that were let in before. A router shows the numbers of clusters that are named like revisions,
+and what it shows it reads once at its start; so these are named so."""
+
+AUTHORIZER_STRANGERS = short_hash("authorizer of strangers")
+"""The same, asked about all others over connections of their own: a flood of unknown tokens waits behind itself."""
+
+KEYS = short_hash("keys")
+"""The issuer's keys."""
+
+_KNOWN_CONNECTIONS = 64
+_STRANGERS_CONNECTIONS = 8
+_STRANGERS_WAITING = 512
+_SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
+"""Where Debian, Ubuntu, Alpine and distroless images keep the public CAs."""
+
+
+def access_clusters(traffic: Traffic, layout: Layout) -> list[Json]:
+    """Clusters that the filters ask."""
+    guard = traffic.guard
+    if guard is None or guard.closed:
+        return []
+    return [*_authorizers(guard, layout), *_keys(guard, layout)]
+
+
+def _authorizers(guard: Guard, layout: Layout) -> list[Json]:
+    access, found = guard.access, guard.authorizer
+    if found is None or (access.jwt and access.data is None):
+        return []
+    known = _authorizer(AUTHORIZER, found, _KNOWN_CONNECTIONS, MANY, layout)
+    if access.data:
+        return [known]
+    return [known, _authorizer(AUTHORIZER_STRANGERS, found, _STRANGERS_CONNECTIONS, _STRANGERS_WAITING, layout)]
+
+
+def _authorizer(name: str, found: Authorizer, connections: int, waiting: int, layout: Layout) -> Json:
+    bounds = {"max_connections": connections, "max_pending_requests": waiting, "max_requests": MANY}
+    return _dns(name, found.host, found.port, layout) | {"circuit_breakers": {"thresholds": [bounds]}}
+
+
+def _keys(guard: Guard, layout: Layout) -> list[Json]:
+    jwt = guard.access.jwt
+    if jwt is None or jwt.jwks_uri is None:
+        return []
+    uri = urlsplit(jwt.jwks_uri)
+    secure, host = uri.scheme == "https", uri.hostname or ""
+    cluster = _dns(KEYS, host, uri.port or (443 if secure else 80), layout)
+    return [cluster | ({"transport_socket": _tls(host, jwt.ca_bundle)} if secure else {})]
+
+
+def _tls(host: str, bundle: str | None) -> Json:
+    named = {"san_type": "IP_ADDRESS" if _is_ip(host) else "DNS", "matcher": {"exact": host}}
+    trusted = {"inline_string": bundle} if bundle else {"filename": _SYSTEM_CAS}
+    return extension(
+        "envoy.transport_sockets.tls",
+        "transport_sockets.tls.v3.UpstreamTlsContext",
+        **({} if _is_ip(host) else {"sni": host}),
+        common_tls_context={
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+            "validation_context": {"trusted_ca": trusted, "match_typed_subject_alt_names": [named]},
+        },
+    )
+
+
+def _is_ip(host: str) -> bool:
+    return host.replace(".", "").isdigit()
+
+
+def _dns(name: str, host: str, port: int, layout: Layout) -> Json:
+    """Nothing waits for it: a router starts, and answers that nobody can be checked."""
+    return {
+        "name": name,
+        "cluster_type": extension(
+            "envoy.clusters.dns",
+            "clusters.dns.v3.DnsCluster",
+            dns_refresh_rate="5s",
+            dns_failure_refresh_rate={"base_interval": "1s", "max_interval": "5s"},
+            respect_dns_ttl=False,
+            dns_lookup_family="V4_PREFERRED",
+            typed_dns_resolver_config=resolver(layout),
+        ),
+        "connect_timeout": "1s",
+        "wait_for_warm_on_init": False,
+        "load_assignment": load_assignment(name, ((host, port),)),
+    }

@@ -1,0 +1,158 @@
+-- Whether a caller may ask, in mode Kubernetes: remembered for the few seconds that the authorizer allows, so that it is
+-- not asked about every request. One memory for each worker and each listener; a change of the settings begins a new one.
+-- An error in here lets nobody in: without the caller's name, which only this sets, the gate behind it refuses.
+
+local LONGEST_MS = 5000          -- no answer is believed for longer, whatever the authorizer says
+local ENTRIES = 4096             -- in each of two generations
+local BYTES = 2 * 1024 * 1024    -- of tokens, likewise
+local TIMEOUT_MS = 5000
+local WARN_EVERY_MS = 1000
+
+local function memory()
+  return { young = {}, old = {}, entries = 0, bytes = 0 }
+end
+
+-- Apart, so that a flood of wrong tokens does not push those out that are known to be right.
+local granted, refused = memory(), memory()
+local settings
+local warned_at = 0
+
+local function keep(kept, token, entry)
+  if kept.entries >= ENTRIES or kept.bytes >= BYTES then
+    kept.old, kept.young, kept.entries, kept.bytes = kept.young, {}, 0, 0
+  end
+  if kept.young[token] == nil then
+    kept.entries, kept.bytes = kept.entries + 1, kept.bytes + #token
+  end
+  kept.young[token] = entry
+end
+
+local function forget(kept, token)
+  kept.young[token], kept.old[token] = nil, nil
+end
+
+local function find(kept, token)
+  return kept.young[token] or kept.old[token]
+end
+
+-- A clock that was set back makes an entry older than it is, never younger.
+local function fresh(entry, now)
+  return entry ~= nil and entry.since <= now and now < entry.expires
+end
+
+local function read_settings(handle)
+  local context = handle:filterContext()
+  settings = {}
+  for _, name in ipairs({ "question", "authority", "known", "strangers", "allow" }) do
+    settings[name] = context:get(name)
+  end
+end
+
+local function request_of(headers, authorization)
+  return {
+    [":method"] = headers:get(":method"),
+    [":path"] = "/authorize" .. headers:get(":path"),
+    [":authority"] = settings.authority,
+    ["authorization"] = authorization,
+    ["x-sluice-authorize"] = settings.question,
+    ["x-forwarded-for"] = headers:get("x-forwarded-for"),
+    ["x-request-id"] = headers:get("x-request-id"),
+  }
+end
+
+-- The authorizer says when to come back; what says nothing of it is this router's own word that nobody answered.
+local function call(handle, cluster, request)
+  local options = { timeout_ms = TIMEOUT_MS, send_xff = false }
+  local answer, text = handle:httpCall(cluster, request, "", options)
+  if answer[":status"] == "503" and not answer["retry-after"] and not answer["x-envoy-overloaded"] then
+    answer, text = handle:httpCall(cluster, request, "", options)
+  end
+  return answer, text
+end
+
+local REFUSALS = { ["400"] = true, ["401"] = true, ["403"] = true, ["413"] = true, ["415"] = true, ["429"] = true }
+
+local function entry_of(answer, text, now)
+  local life = math.min((tonumber(answer["x-sluice-max-age"]) or 0) * 1000, LONGEST_MS)
+  local entry = { status = answer[":status"], since = now, expires = now + life, renew = now + life / 2 }
+  if entry.status == "200" then
+    entry.caller = answer["x-sluice-caller"]
+    return entry.caller and entry.caller ~= "" and entry or nil
+  elseif REFUSALS[entry.status] then
+    entry.text, entry.challenge, entry.retry = text or "", answer["www-authenticate"], answer["retry-after"]
+    return entry
+  end
+end
+
+-- The authorizer's answer, kept for as long as it may be; nil where it is none. Also whether too many wait for one.
+local function ask(handle, authorization)
+  local cluster = find(granted, authorization) and settings.known or settings.strangers
+  local answer, text = call(handle, cluster, request_of(handle:headers(), authorization))
+  local entry = entry_of(answer, text, handle:timestamp())
+  if entry and entry.status == "200" then
+    forget(refused, authorization)
+    keep(granted, authorization, entry)
+  elseif entry then
+    if entry.status == "401" or entry.status == "403" then
+      forget(granted, authorization)
+    end
+    if entry.expires > entry.since then
+      keep(refused, authorization, entry)
+    end
+  end
+  return entry, answer["x-envoy-overloaded"] ~= nil
+end
+
+local function unavailable(handle, overloaded, now)
+  if settings.allow and not overloaded then
+    if now >= warned_at + WARN_EVERY_MS or now < warned_at then
+      warned_at = now
+      handle:logWarn("the authorizer gives no answer: callers are let in unchecked, as spec.access.onUnavailable says")
+    end
+    handle:headers():replace("x-sluice-unchecked", "true")
+  else
+    handle:respond({ [":status"] = "503", ["retry-after"] = "1" }, "whether this caller may ask cannot be checked now")
+  end
+end
+
+local function apply(handle, entry)
+  if entry.status == "200" then
+    handle:headers():replace("x-sluice-caller", entry.caller)
+  else
+    local said = { [":status"] = entry.status, ["www-authenticate"] = entry.challenge, ["retry-after"] = entry.retry }
+    handle:respond(said, entry.text)
+  end
+end
+
+function envoy_on_request(handle)
+  if settings == nil then
+    read_settings(handle)
+  end
+  local authorization, now = handle:headers():get("authorization"), handle:timestamp()
+  local fault = malformed(authorization)
+  if fault then
+    return challenge(handle, fault)
+  end
+  local entry = find(granted, authorization)
+  if not fresh(entry, now) then
+    entry = find(refused, authorization)
+  end
+  if fresh(entry, now) then
+    -- One request asks again while the others go on with what is known.
+    if now < entry.renew or entry.renewing then
+      return apply(handle, entry)
+    end
+    entry.renewing = true
+  else
+    entry = nil
+  end
+  local newer, overloaded = ask(handle, authorization)
+  -- While the authorizer has no time for anybody, what is known counts to its end.
+  if (newer == nil or newer.status == "429") and fresh(entry, handle:timestamp()) then
+    newer = entry
+  end
+  if newer then
+    return apply(handle, newer)
+  end
+  unavailable(handle, overloaded, now)
+end

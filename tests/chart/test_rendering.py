@@ -1,5 +1,6 @@
 """What the chart renders, and what it refuses to render."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,12 +10,13 @@ import yaml
 from chart import render
 from chart.render import ChartError
 from sluice_operator import settings
-from sluice_operator.api import crd
+from sluice_operator.api import crd, names
 from sluice_operator.cluster.kinds import APPLIED, ENDPOINT_SLICE, MODEL_DEPLOYMENT, WATCHED, Kind
 
 Object = dict[str, Any]
 DIGEST = "sha256:" + "0" * 64
 AUTHORIZER = "--set=authorizer.enabled=true"
+ASKED = "sluice-authorizer"
 
 
 def render_objects(*options: str) -> list[Object]:
@@ -158,7 +160,13 @@ def test_images_are_named_by_registry_repository_tag_and_digest(options: tuple[s
 
 
 def test_one_value_takes_every_image_from_a_mirror() -> None:
-    everything = ("authorizer.enabled", "dashboard.service", "metrics.serviceMonitor.enabled", "analysis.readSecrets")
+    everything = (
+        "authorizer.enabled",
+        "networkPolicies.enabled",
+        "dashboard.service",
+        "metrics.serviceMonitor.enabled",
+        "analysis.readSecrets",
+    )
     objects = render_objects("--set=images.registry=mirror.example", *(f"--set={value}=true" for value in everything))
     named = yaml.safe_load((render.CHART / "values.yaml").read_text())["images"].values()
     repositories = [image["repository"] for image in named if isinstance(image, dict)]
@@ -255,6 +263,7 @@ def test_two_releases_share_no_name() -> None:
         ("--set=metrics.serviceMonitor.interval=often", "interval"),
         ("--set=replicas=-1", "replicas"),
         ("--set=authorizer.replicas=0", "authorizer"),
+        ("--set=networkPolicies.alsoFrom={a}", "alsoFrom"),
         ("--set=authorizer.image=a", "'image'"),
         (
             "--set=rbac.scope=Namespaced,crds.install=false,watchNamespaces={a},authorizer.enabled=true",
@@ -274,9 +283,9 @@ def test_bad_values_are_refused_by_name(option: str, told: str) -> None:
 def test_the_authorizer_is_asked_where_the_operator_says() -> None:
     objects = render_objects(AUTHORIZER)
     host, port = settings.parse([], environment_of(objects)).authorizer or ("", 0)
-    service = only(objects, "Service", "sluice-authorizer")
+    service = only(objects, "Service", ASKED)
     assert host == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
-    (listening,) = container_of(objects, "sluice-authorizer")["ports"]
+    (listening,) = container_of(objects, ASKED)["ports"]
     assert [(one["port"], one["targetPort"]) for one in service["spec"]["ports"]] == [(port, listening["name"])]
     assert listening["containerPort"] == port
     assert "SLUICE_AUTHORIZER" not in environment_of(render_objects("--set=authorizer.enabled=false"))
@@ -284,12 +293,12 @@ def test_the_authorizer_is_asked_where_the_operator_says() -> None:
 
 def test_the_authorizer_runs_from_the_runtimes_image_and_is_no_operator() -> None:
     objects = render_objects(AUTHORIZER)
-    pod, container = pod_of(objects, "sluice-authorizer"), container_of(objects, "sluice-authorizer")
+    pod, container = pod_of(objects, ASKED), container_of(objects, ASKED)
     assert container["image"] == environment_of(objects)["SLUICE_RUNTIME_IMAGE"]
     assert container["command"] == ["python", "-m", "sluice_authorizer"]
     labels = pod["metadata"]["labels"].items()
     for kind in ("Deployment", "Service", "PodDisruptionBudget"):
-        selector = only(objects, kind, "sluice-authorizer")["spec"]["selector"]
+        selector = only(objects, kind, ASKED)["spec"]["selector"]
         assert selector.get("matchLabels", selector).items() <= labels
     assert not only(objects, "Service", "sluice-metrics")["spec"]["selector"].items() <= labels
     assert not only(objects, "Deployment", "sluice")["spec"]["selector"]["matchLabels"].items() <= labels
@@ -300,12 +309,12 @@ def test_the_authorizer_runs_from_the_runtimes_image_and_is_no_operator() -> Non
 
 def test_the_authorizer_may_ask_two_questions_and_nothing_else() -> None:
     objects = render_objects(AUTHORIZER)
-    rules = only(objects, "ClusterRole", "sluice-authorizer")["rules"]
+    rules = only(objects, "ClusterRole", ASKED)["rules"]
     assert [(rule["resources"], rule["verbs"]) for rule in rules] == [
         (["tokenreviews"], ["create"]),
         (["subjectaccessreviews"], ["create"]),
     ]
-    account = pod_of(objects, "sluice-authorizer")["spec"]["serviceAccountName"]
+    account = pod_of(objects, ASKED)["spec"]["serviceAccountName"]
     holders = [one for kind in ("RoleBinding", "ClusterRoleBinding") for one in select(objects, kind)]
     bound = [one["roleRef"]["name"] for one in holders if one["subjects"][0]["name"] == account]
     assert bound == ["sluice-authorizer"]
@@ -319,6 +328,31 @@ def test_who_may_change_a_model_may_ask_it_and_callers_can_be_given_that_alone()
     callers = only(objects, "ClusterRole", "sluice-inference")
     assert callers["rules"] == [asking]
     assert not any("aggregate" in label for label in callers["metadata"]["labels"])
+
+
+def test_no_network_policy_is_made_unasked(defaults: list[Object]) -> None:
+    assert select(defaults, "NetworkPolicy") == []
+
+
+def test_policies_let_routers_and_operators_reach_what_they_ask() -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    options = ("--set=networkPolicies.enabled=true,watchNamespaces={pricing,stock}", AUTHORIZER)
+    objects = render_objects(*options, f"--set-json=networkPolicies.alsoFrom={json.dumps([peer])}")
+    router, model = names.labels("m", "router").items(), names.labels("m", "model", "abc").items()
+    operators, authorizers = (pod_of(objects, name)["metadata"]["labels"].items() for name in ("sluice", ASKED))
+    asked = only(objects, "NetworkPolicy", ASKED)["spec"]
+    assert asked["podSelector"]["matchLabels"].items() <= authorizers
+    (routers, others) = asked["ingress"][0]["from"]
+    assert routers["podSelector"]["matchLabels"].items() <= router
+    assert others == peer
+    models = select(objects, "NetworkPolicy", "sluice-models")
+    assert [one["metadata"]["namespace"] for one in models] == ["pricing", "stock"]
+    for one in models:
+        assert one["spec"]["podSelector"]["matchLabels"].items() <= model
+        (routers, operator, others) = one["spec"]["ingress"][0]["from"]
+        assert routers["podSelector"]["matchLabels"].items() <= router
+        assert operator["podSelector"]["matchLabels"].items() <= operators
+        assert others == peer
 
 
 def operator_rules(objects: Sequence[Object]) -> list[Object]:
@@ -430,6 +464,7 @@ def test_every_value_is_documented() -> None:
         "rbac",
         "serviceAccount",
         "metrics",
+        "networkPolicies",
         "service",
         "serviceMonitor",
     }

@@ -15,6 +15,12 @@ from sluice.uri import ModelUri
 READERS = {
     "http": "sluice_store.http",
     "https": "sluice_store.http",
+    "s3": "sluice_store.objects",
+    "gs": "sluice_store.objects",
+    "az": "sluice_store.objects",
+    "oci": "sluice_store.oci",
+    "hf": "sluice_store.huggingface",
+    "models": "sluice_store.mlflow",
     "pvc": "sluice_store.volume",
     "file": "sluice_store.volume",
 }

@@ -15,7 +15,6 @@ from sluice_operator.cluster.kinds import APPLIED, ENDPOINT_SLICE, MODEL_DEPLOYM
 
 Object = dict[str, Any]
 DIGEST = "sha256:" + "0" * 64
-AUTHORIZER = "--set=authorizer.enabled=true"
 ASKED = "sluice-authorizer"
 
 
@@ -55,19 +54,26 @@ def test_the_chart_passes_helms_own_strict_lint() -> None:
     assert "0 chart(s) failed" in render.helm("lint", "--strict", str(render.CHART))
 
 
-def test_the_defaults_render_the_operator_and_nothing_unasked(defaults: list[Object]) -> None:
+def test_the_defaults_render_operator_and_authorizer_and_nothing_unasked(defaults: list[Object]) -> None:
     assert sorted((one["kind"], one["metadata"]["name"]) for one in defaults) == [
         ("ClusterRole", "sluice"),
+        ("ClusterRole", "sluice-authorizer"),
         ("ClusterRole", "sluice-edit"),
+        ("ClusterRole", "sluice-inference"),
         ("ClusterRole", "sluice-view"),
         ("ClusterRoleBinding", "sluice"),
+        ("ClusterRoleBinding", "sluice-authorizer"),
         ("CustomResourceDefinition", "modeldeployments.sluice.dev"),
         ("Deployment", "sluice"),
+        ("Deployment", "sluice-authorizer"),
         ("PodDisruptionBudget", "sluice"),
+        ("PodDisruptionBudget", "sluice-authorizer"),
         ("Role", "sluice-lease"),
         ("RoleBinding", "sluice-lease"),
+        ("Service", "sluice-authorizer"),
         ("Service", "sluice-metrics"),
         ("ServiceAccount", "sluice"),
+        ("ServiceAccount", "sluice-authorizer"),
     ]
 
 
@@ -192,7 +198,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def test_pull_secrets_reach_whatever_pulls() -> None:
-    objects = render_objects(AUTHORIZER, '--set-json=images.pullSecrets=[{"name":"mirror"},{"name":"other"}]')
+    objects = render_objects('--set-json=images.pullSecrets=[{"name":"mirror"},{"name":"other"}]')
     for one in select(objects, "Deployment"):
         assert one["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "mirror"}, {"name": "other"}]
     assert settings.parse([], environment_of(objects)).pull_secrets == ("mirror", "other")
@@ -266,7 +272,7 @@ def test_two_releases_share_no_name() -> None:
         ("--set=networkPolicies.alsoFrom={a}", "alsoFrom"),
         ("--set=authorizer.image=a", "'image'"),
         (
-            "--set=rbac.scope=Namespaced,crds.install=false,watchNamespaces={a},authorizer.enabled=true",
+            "--set=rbac.scope=Namespaced,crds.install=false,watchNamespaces={a}",
             "authorizer.enabled",
         ),
         ("--set-string=replicas=two", "replicas"),
@@ -280,52 +286,48 @@ def test_bad_values_are_refused_by_name(option: str, told: str) -> None:
         render.template(option)
 
 
-def test_the_authorizer_is_asked_where_the_operator_says() -> None:
-    objects = render_objects(AUTHORIZER)
-    host, port = settings.parse([], environment_of(objects)).authorizer or ("", 0)
-    service = only(objects, "Service", ASKED)
+def test_the_authorizer_is_asked_where_the_operator_says(defaults: list[Object]) -> None:
+    host, port = settings.parse([], environment_of(defaults)).authorizer or ("", 0)
+    service = only(defaults, "Service", ASKED)
     assert host == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
-    (listening,) = container_of(objects, ASKED)["ports"]
+    (listening,) = container_of(defaults, ASKED)["ports"]
     assert [(one["port"], one["targetPort"]) for one in service["spec"]["ports"]] == [(port, listening["name"])]
     assert listening["containerPort"] == port
     assert "SLUICE_AUTHORIZER" not in environment_of(render_objects("--set=authorizer.enabled=false"))
 
 
-def test_the_authorizer_runs_from_the_runtimes_image_and_is_no_operator() -> None:
-    objects = render_objects(AUTHORIZER)
-    pod, container = pod_of(objects, ASKED), container_of(objects, ASKED)
-    assert container["image"] == environment_of(objects)["SLUICE_RUNTIME_IMAGE"]
+def test_the_authorizer_runs_from_the_runtimes_image_and_is_no_operator(defaults: list[Object]) -> None:
+    pod, container = pod_of(defaults, ASKED), container_of(defaults, ASKED)
+    assert container["image"] == environment_of(defaults)["SLUICE_RUNTIME_IMAGE"]
     assert container["command"] == ["python", "-m", "sluice_authorizer"]
     labels = pod["metadata"]["labels"].items()
     for kind in ("Deployment", "Service", "PodDisruptionBudget"):
-        selector = only(objects, kind, ASKED)["spec"]["selector"]
+        selector = only(defaults, kind, ASKED)["spec"]["selector"]
         assert selector.get("matchLabels", selector).items() <= labels
-    assert not only(objects, "Service", "sluice-metrics")["spec"]["selector"].items() <= labels
-    assert not only(objects, "Deployment", "sluice")["spec"]["selector"]["matchLabels"].items() <= labels
-    assert select(render_objects(AUTHORIZER, "--set=authorizer.replicas=1"), "PodDisruptionBudget") == [
-        only(objects, "PodDisruptionBudget", "sluice")
+    assert not only(defaults, "Service", "sluice-metrics")["spec"]["selector"].items() <= labels
+    assert not only(defaults, "Deployment", "sluice")["spec"]["selector"]["matchLabels"].items() <= labels
+    assert select(render_objects("--set=authorizer.replicas=1"), "PodDisruptionBudget") == [
+        only(defaults, "PodDisruptionBudget", "sluice")
     ]
 
 
-def test_the_authorizer_may_ask_two_questions_and_nothing_else() -> None:
-    objects = render_objects(AUTHORIZER)
-    rules = only(objects, "ClusterRole", ASKED)["rules"]
+def test_the_authorizer_may_ask_two_questions_and_nothing_else(defaults: list[Object]) -> None:
+    rules = only(defaults, "ClusterRole", ASKED)["rules"]
     assert [(rule["resources"], rule["verbs"]) for rule in rules] == [
         (["tokenreviews"], ["create"]),
         (["subjectaccessreviews"], ["create"]),
     ]
-    account = pod_of(objects, ASKED)["spec"]["serviceAccountName"]
-    holders = [one for kind in ("RoleBinding", "ClusterRoleBinding") for one in select(objects, kind)]
+    account = pod_of(defaults, ASKED)["spec"]["serviceAccountName"]
+    holders = [one for kind in ("RoleBinding", "ClusterRoleBinding") for one in select(defaults, kind)]
     bound = [one["roleRef"]["name"] for one in holders if one["subjects"][0]["name"] == account]
     assert bound == ["sluice-authorizer"]
 
 
-def test_who_may_change_a_model_may_ask_it_and_callers_can_be_given_that_alone() -> None:
-    objects = render_objects(AUTHORIZER)
+def test_who_may_change_a_model_may_ask_it_and_callers_can_be_given_that_alone(defaults: list[Object]) -> None:
     asking = {"apiGroups": ["sluice.dev"], "resources": ["modeldeployments/inference"], "verbs": ["create"]}
-    assert asking in only(objects, "ClusterRole", "sluice-edit")["rules"]
-    assert asking not in only(objects, "ClusterRole", "sluice-view")["rules"]
-    callers = only(objects, "ClusterRole", "sluice-inference")
+    assert asking in only(defaults, "ClusterRole", "sluice-edit")["rules"]
+    assert asking not in only(defaults, "ClusterRole", "sluice-view")["rules"]
+    callers = only(defaults, "ClusterRole", "sluice-inference")
     assert callers["rules"] == [asking]
     assert not any("aggregate" in label for label in callers["metadata"]["labels"])
 
@@ -336,8 +338,8 @@ def test_no_network_policy_is_made_unasked(defaults: list[Object]) -> None:
 
 def test_policies_let_routers_and_operators_reach_what_they_ask() -> None:
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-    options = ("--set=networkPolicies.enabled=true,watchNamespaces={pricing,stock}", AUTHORIZER)
-    objects = render_objects(*options, f"--set-json=networkPolicies.alsoFrom={json.dumps([peer])}")
+    options = "--set=networkPolicies.enabled=true,watchNamespaces={pricing,stock}"
+    objects = render_objects(options, f"--set-json=networkPolicies.alsoFrom={json.dumps([peer])}")
     router, model = names.labels("m", "router").items(), names.labels("m", "model", "abc").items()
     operators, authorizers = (pod_of(objects, name)["metadata"]["labels"].items() for name in ("sluice", ASKED))
     asked = only(objects, "NetworkPolicy", ASKED)["spec"]

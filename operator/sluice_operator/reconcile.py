@@ -18,7 +18,7 @@ from sluice_operator.planning.events import notes
 from sluice_operator.planning.observed import Observed, Problem
 from sluice_operator.planning.plan import EventNote, Plan
 from sluice_operator.planning.planner import Images, plan
-from sluice_operator.routing.base import Tracing
+from sluice_operator.routing.base import Authorizer, Tracing
 
 RETRY_REFUSED = 15.0
 
@@ -49,12 +49,18 @@ class Reconciler:
     """Brings one ModelDeployment a step nearer to its spec each time it is called."""
 
     def __init__(
-        self, cluster: Cluster, images: Images, clock: Callable[[], datetime], tracing: Tracing | None = None
+        self,
+        cluster: Cluster,
+        images: Images,
+        clock: Callable[[], datetime],
+        tracing: Tracing | None = None,
+        authorizer: Authorizer | None = None,
     ) -> None:
         self._cluster = cluster
         self._images = images
         self._clock = clock
         self._tracing = tracing
+        self._authorizer = authorizer
         self._refused: dict[tuple[str, str], Problem] = {}
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
@@ -84,13 +90,24 @@ class Reconciler:
         return replace(observed, refused=self._refused.get((resource.namespace, resource.name)))
 
     async def _decide(self, resource: ModelDeployment, observed: Observed) -> Plan:
-        decided = plan(resource, observed, self._clock(), self._images, tracing=self._tracing)
+        decided = self._plan(resource, observed)
         try:
             await self._cluster.dry_run(decided.dry_run)
         except Refused as error:
             refusal = Failure(reason="PodTemplateRefused", message=str(error))
-            return plan(resource, observed, self._clock(), self._images, refusal, tracing=self._tracing)
+            return self._plan(resource, observed, refusal)
         return decided
+
+    def _plan(self, resource: ModelDeployment, observed: Observed, refusal: Failure | None = None) -> Plan:
+        return plan(
+            resource,
+            observed,
+            self._clock(),
+            self._images,
+            refusal,
+            tracing=self._tracing,
+            authorizer=self._authorizer,
+        )
 
     async def _carry_out(self, resource: ModelDeployment, decided: Plan) -> float | None:
         """Apply the plan. What the API server refuses becomes a condition in the next pass."""

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from sluice_operator.planning.planner import Images
 from sluice_operator.reconcile import Cluster, Reconciler
-from sluice_operator.routing.base import Tracing
+from sluice_operator.routing.base import Authorizer, Tracing
 from sluice_operator.settings import Settings
 
 
 def reconciler(cluster: Cluster, chosen: Settings, clock: Callable[[], datetime]) -> Reconciler:
     """What reconciles with these settings, for one term of leadership."""
-    return Reconciler(cluster, _images(chosen), clock, _tracing(chosen))
+    return Reconciler(cluster, _images(chosen), clock, _tracing(chosen), _authorizer(chosen))
 
 
 def _images(chosen: Settings) -> Images:
@@ -26,3 +26,7 @@ def _images(chosen: Settings) -> Images:
 def _tracing(chosen: Settings) -> Tracing | None:
     collector = chosen.tracing_endpoint
     return Tracing(*collector, chosen.tracing_sampling_percent) if collector else None
+
+
+def _authorizer(chosen: Settings) -> Authorizer | None:
+    return Authorizer(*chosen.authorizer) if chosen.authorizer else None

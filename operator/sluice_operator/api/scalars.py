@@ -13,6 +13,7 @@ from sluice_operator.api.base import ApiModel, rules
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
+SIZE_PATTERN = r"^[1-9][0-9]*(k|Ki|M|Mi|G|Gi|T|Ti)?$"
 DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
@@ -44,6 +45,11 @@ Quantity = Annotated[
     ),
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
 ]
+Size = Annotated[
+    str,
+    Field(pattern=SIZE_PATTERN, max_length=32, json_schema_extra={"x-kubernetes-int-or-string": True}),
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+]
 ObjectName = Annotated[str, Field(pattern=DNS_SUBDOMAIN_PATTERN, min_length=1, max_length=253)]
 
 
@@ -62,3 +68,16 @@ def seconds(duration: str) -> float:
     if not re.fullmatch(DURATION_PATTERN, duration):
         raise ValueError(f"{duration!r} is not a duration such as 30s or 1m30s")
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))
+
+
+_DECIMAL = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+_SIZE_UNITS = _DECIMAL | {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+_SIZE_PARTS = re.compile("([1-9][0-9]*)(.*)")
+
+
+def size_in_bytes(size: str) -> int:
+    """Bytes of a size such as ``10Gi``; raises ValueError where it does not parse."""
+    parts = _SIZE_PARTS.fullmatch(size)
+    if parts is None or parts[2] not in _SIZE_UNITS:
+        raise ValueError(f"{size!r} is not a size such as 500Mi or 10Gi")
+    return int(parts[1]) * _SIZE_UNITS[parts[2]]

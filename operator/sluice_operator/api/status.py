@@ -34,7 +34,8 @@ class RevisionStatus(StatusModel):
 
     revision: str = Field(description="Hash of what shapes its pods; part of its objects' names.")
     spec_hash: str = Field(description="Hash of the part of the spec it was made from.")
-    uri: str = Field(description="Where its package came from.")
+    uri: str = Field(description="Where its package came from: the immutable URI where the spec's can move.")
+    reference: str = Field(default="", description="The tag, branch or alias that stood for it; empty where none did.")
     digest: str = Field(default="", description="Pinned digest of its package.")
     image: str = Field(default="", description="Pinned runtime image.")
     model_version: str = Field(default="", description="Version that the package says of itself, where it is known.")
@@ -159,7 +160,9 @@ class RolloutStatus(StatusModel):
     )
     gates: list[GateStatus] = Field(default_factory=list, description="Webhooks that were asked in this rollout.")
     failure: "Failure | None" = Field(default=None, description="Why it is being taken back.")
-    requested_by: str = Field(default="", description="Who asked for it: a field manager, or a request's `by`.")
+    requested_by: str = Field(
+        default="", description="Who asked for it: a field manager, a request's `by`, or a reference that moved."
+    )
     walk: list[int] | None = Field(
         default=None, description="Weights of the steps it walks, by which changed steps are noticed."
     )
@@ -177,10 +180,11 @@ class Failure(StatusModel):
 
 
 class Blocked(StatusModel):
-    """A spec that was refused or taken back; it stays so until the spec changes."""
+    """A spec that was refused or taken back; it stays so until the spec changes, or the reference that it follows."""
 
     spec_hash: str = Field(description="Hash of the blocked part of the spec.")
     revision: str = Field(default="", description="The revision, if it got that far.")
+    uri: str = Field(default="", description="What the spec's URI stood for; empty where that was never known.")
     reason: str = Field(description="One CamelCase word.")
     message: str = Field(description="For a person, with what to change.")
     at: str = Field(description="When.")
@@ -201,9 +205,23 @@ class Resolved(StatusModel):
     """A URI and the digest it was resolved to before traffic."""
 
     spec_hash: str = Field(description="Hash of the part of the spec it was resolved for.")
-    uri: str = Field(description="The URI.")
+    uri: str = Field(description="The URI: the immutable one where the spec's can move.")
+    reference: str = Field(default="", description="The tag, branch or alias that stood for it; empty where none did.")
     digest: str = Field(description="The digest found.")
     version: str = Field(default="", description="Version that the package says of itself.")
+    at: str = Field(default="", description="When it was found.")
+
+
+class PollStatus(StatusModel):
+    """The last look at what a reference stands for (spec.model.poll)."""
+
+    spec_hash: str = Field(description="Hash of the part of the spec whose reference was looked at.")
+    started_at: str = Field(description="When it began; the next one is due spec.model.poll later.")
+    running: bool = Field(default=False, description="Whether it is still under way.")
+    known_uri: str = Field(default="", description="What the reference stood for before.")
+    failures: int = Field(default=0, description="Looks in a row that failed.")
+    reason: str = Field(default="", description="Why the last one failed, in one CamelCase word.")
+    message: str = Field(default="", description="Why, for a person.")
 
 
 class HistoryEntry(StatusModel):
@@ -239,7 +257,8 @@ class ModelDeploymentStatus(StatusModel):
     observed_generation: int = Field(default=0, description="The generation this status speaks of.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Ready, Promoted, Reconciling, Stalled, ModelLoaded, RouterReady, ScalingActive, RolloutHealthy.",
+        description="Ready, Promoted, Reconciling, Stalled, ModelLoaded, RouterReady, ScalingActive, RolloutHealthy; "
+        "TLSReady and ReferenceFollowed where the spec asks for them.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     reason: str = Field(default="", description="The most telling reason, for the printed table.")
@@ -254,6 +273,7 @@ class ModelDeploymentStatus(StatusModel):
     rollout: RolloutStatus | None = Field(default=None, description="Progress of the rollout under way.")
     draining: list[Draining] = Field(default_factory=list, description="Revisions that lost their traffic.")
     resolved: Resolved | None = Field(default=None, description="The last URI resolved to a digest.")
+    poll: PollStatus | None = Field(default=None, description="The last look at what a reference stands for.")
     blocked: Blocked | None = Field(default=None, description="A spec that was refused or taken back.")
     history: list[HistoryEntry] = Field(default_factory=list, description="Former rollouts, newest first.")
     requests: list[RequestStatus] = Field(

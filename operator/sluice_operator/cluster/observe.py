@@ -170,7 +170,7 @@ def resolvers(seen: Seen) -> dict[str, Resolver]:
 def _resolver(job: Json, seen: Seen) -> Resolver:
     pods, since = _pods_of(job, seen.pods), job["metadata"]["creationTimestamp"]
     if word := next((word for pod in pods if (word := _resolved(pod))), None):
-        return Resolver("Succeeded", word.digest, since=since, version=word.version)
+        return Resolver("Succeeded", word.digest, since=since, version=word.version, uri=word.uri)
     found = [p for pod in pods if (p := problems.pod_problem(pod, seen.warnings))]
     if refused := seen.warnings.get(job["metadata"]["uid"]):
         found.append(problems.refusal(refused))

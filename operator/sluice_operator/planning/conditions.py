@@ -108,6 +108,8 @@ def _verdicts(view: View) -> Iterable[Verdict]:
     yield rollout_healthy(view)
     if view.situation.resource.spec.endpoint.tls:
         yield tls_ready(view.situation)
+    if view.situation.resource.spec.model.poll:
+        yield reference_followed(view)
     if view.situation.resource.spec.access.mode is not AccessMode.none:
         yield access_ready(view.situation)
 
@@ -230,6 +232,16 @@ def rollout_healthy(view: View) -> Verdict:
     if blocked:
         return Verdict("RolloutHealthy", "False", blocked.reason, blocked.message)
     return Verdict("RolloutHealthy", "True", "Healthy")
+
+
+def reference_followed(view: View) -> Verdict:
+    """The last look at what the spec's reference stands for has found it."""
+    poll, known = view.status.poll, view.status.resolved
+    stands = f"{_uri(view)} is {known.uri}" if known else f"nobody knows yet what {_uri(view)} is"
+    if poll and poll.failures:
+        times = "" if poll.failures == 1 else f", {poll.failures} times in a row"
+        return Verdict("ReferenceFollowed", "False", poll.reason, f"the last look failed{times}: {poll.message}")
+    return Verdict("ReferenceFollowed", "True" if known else "Unknown", "Known" if known else "NotResolved", stands)
 
 
 def tls_ready(s: Situation) -> Verdict:

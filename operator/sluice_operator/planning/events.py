@@ -7,7 +7,13 @@ from sluice_operator.api.status import Condition, ModelDeploymentStatus, Phase, 
 from sluice_operator.planning import comparing
 from sluice_operator.planning.plan import EventNote
 
-_BAD = {"Stalled": "True", "ModelLoaded": "False", "RouterReady": "False", "ScalingActive": "False"}
+_BAD = {
+    "Stalled": "True",
+    "ModelLoaded": "False",
+    "RouterReady": "False",
+    "ScalingActive": "False",
+    "ReferenceFollowed": "False",
+}
 _VERDICTS = {"Pass": "Passed", "Fail": "Failed", "Inconclusive": "Inconclusive", "Error": "NotMade"}
 _QUIET_REASONS = ("Loading", "NotReady", "ConfigPending", "FixedReplicas")
 
@@ -36,8 +42,12 @@ def _requests(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> It
 
 
 def _resolved(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:
-    if after.resolved and after.resolved != before.resolved:
-        yield EventNote("Normal", "ModelResolved", f"{after.resolved.uri} is {after.resolved.digest}")
+    now, was = after.resolved, before.resolved
+    if now is None or now == was:
+        return
+    stood = f"{now.reference} is {now.uri}, " if now.reference else f"{now.uri} is "
+    moved = was is not None and was.spec_hash == now.spec_hash and was.uri != now.uri
+    yield EventNote("Normal", "ReferenceMoved" if moved else "ModelResolved", f"{stood}{now.digest}")
 
 
 def _rollout(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:

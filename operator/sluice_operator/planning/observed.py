@@ -1,9 +1,12 @@
 """What one look at the cluster saw, as plain values, so that planning can be tested without a cluster."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
+from sluice.config import DEFAULT_PACKAGE_BYTES
+from sluice_operator.api.base import ApiModel
+from sluice_operator.api.model import Signature
 from sluice_operator.api.runtime import Runtime
 from sluice_operator.planning.comparison import Comparison
 
@@ -19,6 +22,23 @@ class RevisionRecord:
     image: str
     runtime: Runtime
     credentials: str | None = None
+    reference: str = ""
+    """The tag, branch or alias that stood for `uri`; empty where none did."""
+    endpoint: str | None = None
+    max_bytes: int = DEFAULT_PACKAGE_BYTES
+    service_account: str | None = None
+    signature: Signature | None = None
+
+    def content(self) -> dict[str, Any]:
+        """As plain values, without what is at its default: a field added later changes no record that exists."""
+        unset = {one.name for one in fields(self) if getattr(self, one.name) == one.default}
+        kept = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in unset - _ALWAYS}
+        parts = {key: value for key, value in kept.items() if isinstance(value, ApiModel)}
+        return kept | {key: part.model_dump(mode="json", exclude_defaults=True) for key, part in parts.items()}
+
+
+_ALWAYS = {"credentials"}
+"""Written with its default, too, since before there was a second one."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +120,8 @@ class Resolver:
     """When it was created, as a timestamp."""
     version: str = ""
     """What the package calls itself."""
+    uri: str = ""
+    """The immutable URI behind a reference; empty where the URI is none."""
 
 
 @dataclass(frozen=True)

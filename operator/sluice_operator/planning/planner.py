@@ -28,6 +28,8 @@ from sluice_operator.planning import (
     events,
     gateways,
     pod_template,
+    policy,
+    polling,
     requests,
     resolver,
     rollout,
@@ -35,9 +37,10 @@ from sluice_operator.planning import (
 )
 from sluice_operator.planning.adopt import adopt
 from sluice_operator.planning.clock import seconds_since
-from sluice_operator.planning.identity import Target, find_target
+from sluice_operator.planning.identity import Defaults, Target, find_target
 from sluice_operator.planning.observed import Observed, RevisionRecord
 from sluice_operator.planning.plan import Plan
+from sluice_operator.planning.policy import NO_DEMANDS, Policy
 from sluice_operator.planning.situation import Situation, copies, load, next_weight
 from sluice_operator.planning.traffic import live_revisions, preview_url, wanted_traffic
 from sluice_operator.planning.waking import requeue_after
@@ -71,13 +74,16 @@ def plan(
     *,
     tracing: Tracing | None = None,
     authorizer: Authorizer | None = None,
+    demands: Policy = NO_DEMANDS,
 ) -> Plan:
     """The plan of one pass. `refusal` is the API server's word that the pods wanted cannot be had; `tracing` is for
-    every router, `authorizer` for those that are to know whether a caller may ask.
+    every router, `authorizer` for those that are to know whether a caller may ask; `demands` are of every new revision.
     """
     image = images.runtime_for(resource.spec.runtime.accelerator)
+    defaults = Defaults(image, images.pull_secrets, policy.signature(demands))
     reason = refusal or accelerators.refusal(resource, image) or gateways.refusal(resource, observed)
-    target = refuse(find_target(resource, observed, image, images.pull_secrets), resource, reason)
+    wanted = find_target(resource, observed, defaults)
+    target = refuse(wanted, resource, reason or policy.refusal(resource, wanted, observed, demands))
     situation = look(resource, target, observed, now, tracing=tracing, authorizer=authorizer)
     progress = decide(situation)
     after = replace(situation, resource=replace(resource, status=progress))
@@ -86,7 +92,7 @@ def plan(
     traffic = wanted_traffic(decided.resource, tracing, authorizer)
     return Plan(
         status=status,
-        objects=wanted_objects(decided, traffic, images),
+        objects=wanted_objects(decided, traffic, images, defaults),
         scales=wanted_scales(decided),
         router_version=backend_of(resource).version(traffic),
         events=events.notes(resource.status, status),
@@ -134,7 +140,7 @@ def look(
 
 def decide(s: Situation) -> ModelDeploymentStatus:
     """Progress after this pass: at most one of these has something to decide."""
-    for move in (adopt, requests.handle, _unblock, resolver.resolve, rollout.step, _end_drains):
+    for move in (adopt, requests.handle, _unblock, resolver.resolve, polling.follow, rollout.step, _end_drains):
         after = move(s)
         if after != s.status:
             return after
@@ -142,9 +148,10 @@ def decide(s: Situation) -> ModelDeploymentStatus:
 
 
 def _unblock(s: Situation) -> ModelDeploymentStatus:
-    """A blocked spec stays so until it changes."""
+    """A blocked spec stays so until it changes, or the reference in it stands for something else."""
     blocked = s.status.blocked
-    return s.update(blocked=None) if blocked and blocked.spec_hash != s.target.spec_hash else s.status
+    changed = blocked is not None and blocked.spec_hash != s.target.spec_hash
+    return s.update(blocked=None) if changed or polling.moved_since(s) else s.status
 
 
 def _end_drains(s: Situation) -> ModelDeploymentStatus:
@@ -194,7 +201,7 @@ def _counted(live: RevisionStatus | None, observed: Observed) -> RevisionStatus 
     return live.model_copy(update={"replicas": pods.wanted, "ready_replicas": pods.ready, "model_version": version})
 
 
-def wanted_objects(s: Situation, traffic: Traffic, images: Images) -> tuple[Manifest, ...]:
+def wanted_objects(s: Situation, traffic: Traffic, images: Images, defaults: Defaults) -> tuple[Manifest, ...]:
     """Every child object that should exist now."""
     records = known_records(s)
     live = [records[revision] for revision in live_revisions(s.status) if revision in records]
@@ -203,7 +210,8 @@ def wanted_objects(s: Situation, traffic: Traffic, images: Images) -> tuple[Mani
         *(workloads.controller_revision(s.resource, record) for record in remembered),
         *(manifest for record in live for manifest in workloads.manifests(s.resource, record)),
         *_autoscalers(s),
-        *_resolver_jobs(s, images),
+        *_resolver_jobs(s, defaults),
+        *polling.jobs(s, defaults),
         *_router(s, traffic, images),
     )
 
@@ -250,11 +258,10 @@ def _floors(s: Situation) -> dict[str, int]:
     return capacity.floors(s.resource.spec.scaling, s.status, load(s.resource, max(next_weight(s.resource), carried)))
 
 
-def _resolver_jobs(s: Situation, images: Images) -> tuple[Manifest, ...]:
+def _resolver_jobs(s: Situation, defaults: Defaults) -> tuple[Manifest, ...]:
     if s.target.record or s.target.refusal or s.status.blocked:
         return ()
-    image = images.runtime_for(s.resource.spec.runtime.accelerator)
-    return (resolver.job(s.resource, s.target.spec_hash, image, images.pull_secrets),)
+    return (resolver.job(s.resource, s.target.spec_hash, defaults),)
 
 
 def wanted_scales(s: Situation) -> dict[str, int]:

@@ -143,6 +143,7 @@ def _abort_before_start(s: Situation, request: Request) -> Answer:
     blocked = Blocked(
         spec_hash=s.target.spec_hash,
         revision=s.target.revision or "",
+        uri=s.target.record.uri if s.target.record else "",
         reason=ABORTED,
         message=f"aborted before its rollout began{_by(request)}",
         at=stamp(s.now),
@@ -161,7 +162,8 @@ def _retry(s: Situation, request: Request) -> Answer | None:
         # Its job is still being removed, and would answer again what it answered before.
         return None
     # What was not resolved is resolved anew; a known revision stays what it is.
-    return Answer(s.update(blocked=None, resolved=None), f"{blocked.revision or 'the spec'} is tried again")
+    resolved = s.status.resolved if blocked.revision in s.observed.records else None
+    return Answer(s.update(blocked=None, resolved=resolved), f"{blocked.revision or 'the spec'} is tried again")
 
 
 def _rollback(s: Situation, request: Request) -> Answer | None:
@@ -177,6 +179,7 @@ def _rollback(s: Situation, request: Request) -> Answer | None:
     blocked = Blocked(
         spec_hash=s.target.spec_hash,
         revision=known.revision if known else s.target.revision or "",
+        uri=known.uri if known else s.target.record.uri if s.target.record else "",
         reason=ROLLED_BACK,
         message=f"rolled back to {former}{_by(request)}",
         at=stamp(s.now),

@@ -1,6 +1,4 @@
-"""Finding out, once and before any traffic, which bytes a URI stands for: the job, and what becomes of its answer."""
-
-from collections.abc import Sequence
+"""Finding out, before any traffic, which bytes a URI stands for: the job, and what becomes of its answer."""
 
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
@@ -8,8 +6,8 @@ from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import Blocked, ModelDeploymentStatus, Resolved
 from sluice_operator.planning.clock import stamp
-from sluice_operator.planning.identity import make_record
-from sluice_operator.planning.observed import Problem
+from sluice_operator.planning.identity import Defaults, make_record
+from sluice_operator.planning.observed import Problem, Resolver
 from sluice_operator.planning.pod_template import merge
 from sluice_operator.planning.situation import Situation, seconds_to_resolve
 from sluice_operator.planning.workloads import base_pod_spec, fetch_container
@@ -21,15 +19,19 @@ does not get on; so the plan gives it up first, and this bounds it while the ope
 _SCHEDULING = ("affinity", "dnsConfig", "dnsPolicy", "hostAliases", "imagePullSecrets", "nodeSelector", "tolerations")
 
 
-def job(owner: ModelDeployment, spec_hash: str, default_image: str, pull_secrets: Sequence[str] = ()) -> Manifest:
-    """A Job in the pods' own surroundings: the same image, node selection and credentials as the model's pods."""
-    record = make_record(owner, "", default_image, pull_secrets)
+def job(owner: ModelDeployment, key: str, defaults: Defaults, known_uri: str = "", retries: int = 4) -> Manifest:
+    """A Job in the pods' own surroundings: the same image, node selection and credentials as the model's pods.
+
+    `key` is the end of its name, by which its answer is found; `known_uri` is where a reference stood before, which
+    need not be fetched again.
+    """
+    record = make_record(owner, "", defaults)
     pod = {
         "metadata": {"labels": names.labels(owner.name, "resolver")},
         "spec": {
             **base_pod_spec(record),
             "restartPolicy": "Never",
-            "containers": [fetch_container(owner.name, record, CONTAINER, "sluice_runtime.resolve")],
+            "containers": [fetch_container(owner.name, record, CONTAINER, "sluice_runtime.resolve", known_uri)],
         },
     }
     template_spec = record.runtime.pod_template.get("spec") or {}
@@ -37,9 +39,9 @@ def job(owner: ModelDeployment, spec_hash: str, default_image: str, pull_secrets
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": names.metadata(owner, names.resolver(owner.name, spec_hash), "resolver"),
+        "metadata": names.metadata(owner, names.resolver(owner.name, key), "resolver"),
         "spec": {
-            "backoffLimit": 4,
+            "backoffLimit": retries,
             "activeDeadlineSeconds": int(seconds(owner.spec.rollout.ready_deadline)) + BACKSTOP_SECONDS,
             "template": merge(pod, scheduling),
         },
@@ -53,8 +55,7 @@ def resolve(s: Situation) -> ModelDeploymentStatus:
         return s.status
     uri = s.resource.spec.model.uri
     if state.state == "Succeeded":
-        found = Resolved(spec_hash=s.target.spec_hash, uri=uri, digest=state.digest, version=state.version)
-        return s.update(resolved=found)
+        return s.update(resolved=found(s, state))
     late = seconds_to_resolve(s.resource, state, s.now) <= 0
     if state.state == "Failed" or late or (state.problem and state.problem.permanent):
         deadline = s.resource.spec.rollout.ready_deadline
@@ -62,3 +63,17 @@ def resolve(s: Situation) -> ModelDeploymentStatus:
         blocked = Blocked(spec_hash=s.target.spec_hash, reason=why.reason, message=why.message, at=stamp(s.now))
         return s.update(blocked=blocked)
     return s.status
+
+
+def found(s: Situation, answer: Resolver) -> Resolved:
+    """What a job that succeeded has found."""
+    asked = s.resource.spec.model.uri
+    uri = answer.uri or asked
+    return Resolved(
+        spec_hash=s.target.spec_hash,
+        uri=uri,
+        reference=asked if uri != asked else "",
+        digest=answer.digest,
+        version=answer.version,
+        at=stamp(s.now),
+    )

@@ -64,10 +64,17 @@ def _start(s: Situation) -> ModelDeploymentStatus:
         skip_steps=stable is not None and was_stable(s.status, revision),
         stable_replicas=pods.wanted if pods else 0,
         walk=walk.weights_of(s.resource),
-        requested_by=blocked.by if blocked else s.resource.manager,
+        requested_by=blocked.by if blocked else _asked_by(s, s.target.record),
     )
     draining = [entry for entry in s.status.draining if entry.revision != revision]
     return s.update(canary=_canary(s, s.target.record), rollout=rollout, draining=draining)
+
+
+def _asked_by(s: Situation, record: RevisionRecord) -> str:
+    """A reference that moved, where the spec is that of stable; else whoever changed the spec."""
+    stable = s.status.stable
+    moved = stable is not None and stable.spec_hash == record.spec_hash
+    return (record.reference or s.resource.spec.model.uri) if moved else s.resource.manager
 
 
 def _canary(s: Situation, record: RevisionRecord) -> RevisionStatus:
@@ -83,6 +90,7 @@ def revision_status(record: RevisionRecord) -> RevisionStatus:
         revision=record.revision,
         spec_hash=record.spec_hash,
         uri=record.uri,
+        reference=record.reference,
         digest=record.digest,
         image=record.image,
     )
@@ -124,6 +132,7 @@ def _blocked(s: Situation, failure: Failure) -> Blocked:
     return Blocked(
         spec_hash=s.canary.spec_hash,
         revision=s.canary.revision,
+        uri=s.canary.uri,
         reason=failure.reason,
         message=failure.message,
         at=stamp(s.now),

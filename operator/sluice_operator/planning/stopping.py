@@ -15,11 +15,15 @@ def reason_to_stop(s: Situation) -> Failure | None:
 
 
 def _superseded(s: Situation) -> Failure | None:
-    # A rollback that was asked for wants another revision than the spec.
-    wanted = s.target.record.spec_hash if s.target.record else s.target.spec_hash
-    if wanted == s.canary.spec_hash or s.canary.revision == s.target.revision:
+    if s.canary.revision == s.target.revision:
         return None
-    return Failure(reason=SUPERSEDED, message="the spec asks for another version", blocks=False)
+    # A rollback that was asked for wants another revision than the spec.
+    record = s.target.record
+    if (record.spec_hash if record else s.target.spec_hash) != s.canary.spec_hash:
+        return Failure(reason=SUPERSEDED, message="the spec asks for another version", blocks=False)
+    if record and (record.uri, record.digest) != (s.canary.uri, s.canary.digest):
+        return Failure(reason=SUPERSEDED, message=f"{record.reference} stands for {record.uri} now", blocks=False)
+    return None
 
 
 def _broken(s: Situation) -> Failure | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import Phase
-from sluice_operator.planning import comparing
+from sluice_operator.planning import comparing, polling
 from sluice_operator.planning.clock import seconds_since
 from sluice_operator.planning.situation import (
     HELD,
@@ -26,7 +26,8 @@ SLOW_POLL = 5.0
 
 def requeue_after(s: Situation) -> float | None:
     """Seconds until the next look; None where only a change in the cluster can bring news."""
-    times = [max(0.05, time) for time in (*_rollout_times(s), *_resolver_times(s), *_drain_times(s), *_router_times(s))]
+    groups = (_rollout_times, _resolver_times, _poll_times, _drain_times, _router_times)
+    times = [max(0.05, time) for group in groups for time in group(s)]
     return min(times, default=None)
 
 
@@ -74,6 +75,11 @@ def _resolver_times(s: Situation) -> Iterable[float]:
     if s.target.record is None and s.status.blocked is None and resolver and resolver.state == "Running":
         # A pod that cannot mount says so in no event of its own that is watched: it has to be looked at.
         yield min(SLOW_POLL, seconds_to_resolve(s.resource, resolver, s.now))
+
+
+def _poll_times(s: Situation) -> Iterable[float]:
+    if (left := polling.wake_in(s)) is not None:
+        yield left
 
 
 def _drain_times(s: Situation) -> Iterable[float]:

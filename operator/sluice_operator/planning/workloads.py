@@ -4,13 +4,22 @@ Built from the revision's immutable record alone, so that they stay the same whi
 canary) never appear here: a promotion restarts nothing. `replicas` never appears either: counts go through /scale.
 """
 
-from dataclasses import asdict
 from typing import Any
 
-from sluice.config import CONFIG_ENV, PACKAGE_MOUNT, Batching, RuntimeConfig
+from sluice.config import (
+    CONFIG_ENV,
+    PACKAGE_MOUNT,
+    SIGNATURE_MOUNT,
+    Batching,
+    Limits,
+    RuntimeConfig,
+    Signature,
+    Store,
+)
 from sluice.uri import parse_uri
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
+from sluice_operator.api.model import KeyRef
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
 from sluice_operator.planning import accelerators
@@ -21,6 +30,9 @@ PORT = 8080
 GRPC_PORT = 8081
 CREDENTIALS_VOLUME = "credentials"
 CLAIM_VOLUME = "claim"
+SIGNATURE_VOLUME = "signature"
+PUBLIC_KEY_FILE = "public-key.pem"
+TRUST_FILE = "trust.json"
 PRE_STOP_SECONDS = 35
 """How long a stopping pod serves on: a removed address must have left every router first, and cluster DNS may hold it
 for 30 s (the time to live that kubeadm sets)."""
@@ -39,15 +51,12 @@ def manifests(owner: ModelDeployment, record: RevisionRecord) -> tuple[Manifest,
 
 def controller_revision(owner: ModelDeployment, record: RevisionRecord) -> Manifest:
     """The immutable record, from which the pods can be planned again when the spec has moved on."""
-    # Without defaults: a field added later must not change what is immutable.
-    runtime = record.runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    data = asdict(record) | {"runtime": runtime}
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": names.metadata(owner, names.model(owner.name, record.revision), "model", record.revision),
         "revision": 1,
-        "data": data,
+        "data": record.content(),
     }
 
 
@@ -117,7 +126,9 @@ def pod_template(name: str, record: RevisionRecord) -> dict[str, Any]:
 
 def base_pod_spec(record: RevisionRecord) -> dict[str, Any]:
     """What model pods and the resolver have in common: no cluster rights, no privileges, the volumes of the package."""
+    identity = {"serviceAccountName": record.service_account} if record.service_account else {}
     return {
+        **identity,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
@@ -129,18 +140,37 @@ def _volumes(record: RevisionRecord) -> list[dict[str, Any]]:
     volumes: list[dict[str, Any]] = [{"name": "package", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
     if record.credentials:
         volumes.append({"name": CREDENTIALS_VOLUME, "secret": {"secretName": record.credentials}})
+    if mounted := _signature_file(record):
+        items = [{"key": mounted[0].key, "path": mounted[1]}]
+        volumes.append({"name": SIGNATURE_VOLUME, "secret": {"secretName": mounted[0].name, "items": items}})
     claim = parse_uri(record.uri).claim
     if claim:
         volumes.append({"name": CLAIM_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
     return volumes
 
 
-def fetch_container(name: str, record: RevisionRecord, container: str, module: str) -> dict[str, Any]:
-    """The step that downloads and verifies; the only one that sees credentials and the claim."""
-    config = runtime_config(name, record)
+def _signature_file(record: RevisionRecord) -> tuple[KeyRef, str] | None:
+    """What signatures are checked with: where it is kept, and the file it becomes."""
+    signature = record.signature
+    if signature and signature.public_key:
+        return signature.public_key.secret_ref, PUBLIC_KEY_FILE
+    trust = signature.keyless.trust if signature and signature.keyless else None
+    return (trust.secret_ref, TRUST_FILE) if trust else None
+
+
+def fetch_container(
+    name: str, record: RevisionRecord, container: str, module: str, known_uri: str = ""
+) -> dict[str, Any]:
+    """The step that downloads and verifies; the only one that sees credentials, keys and the claim.
+
+    `known_uri`: what a reference stood for when it was last looked at.
+    """
+    config = runtime_config(name, record).model_copy(update={"known_uri": known_uri or None})
     mounts = [*_package_mounts(read_only=False)]
     if record.credentials:
         mounts.append({"name": CREDENTIALS_VOLUME, "mountPath": config.credentials_dir, "readOnly": True})
+    if _signature_file(record):
+        mounts.append({"name": SIGNATURE_VOLUME, "mountPath": SIGNATURE_MOUNT, "readOnly": True})
     if parse_uri(record.uri).claim:
         mounts.append({"name": CLAIM_VOLUME, "mountPath": config.volume_dir, "readOnly": True})
     return {
@@ -193,4 +223,16 @@ def runtime_config(name: str, record: RevisionRecord) -> RuntimeConfig:
         digest=record.digest or None,
         batching=Batching(max_size=batching.max_size, max_delay_seconds=seconds(batching.max_delay)),
         providers=accelerators.providers(record.runtime),
+        limits=Limits(max_package_bytes=record.max_bytes),
+        store=Store(endpoint=record.endpoint),
+        signature=_signature(record),
     )
+
+
+def _signature(record: RevisionRecord) -> Signature | None:
+    signature, mounted = record.signature, _signature_file(record)
+    file = f"{SIGNATURE_MOUNT}/{mounted[1]}" if mounted else None
+    if signature is None or signature.keyless is None:
+        return Signature(public_key_file=file) if signature else None
+    keyless = signature.keyless
+    return Signature(identity=keyless.identity, issuer=keyless.issuer, trust_file=file)

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.config import RuntimeConfig
 from sluice_operator.api import names
-from sluice_operator.planning.identity import make_record
+from sluice_operator.planning.identity import Defaults, make_record
 from sluice_operator.planning.planner import Images, plan
 from sluice_operator.planning.workloads import pod_template
 from unit.planning.world import DIGEST, World, make_spec
@@ -33,7 +33,7 @@ PRIVATE = {"uri": "pvc://claim/m", "digest": DIGEST, "credentials": {"secretRef"
 )
 def test_revisions_and_pods_of_specs_that_exist_never_change(spec: dict[str, Any], hashes: tuple[str, ...]) -> None:
     """Hash of the spec, name of the revision, hash of the pod template: another value would restart every model."""
-    record = make_record(World(spec).resource, DIGEST, "runtime:1")
+    record = make_record(World(spec).resource, DIGEST, Defaults("runtime:1"))
     assert (record.spec_hash, record.revision, names.short_hash(pod_template("m", record))) == hashes
 
 
@@ -90,13 +90,18 @@ def test_other_providers_plug_in_by_configuration() -> None:
 
 
 def test_another_accelerator_is_another_revision() -> None:
-    records = [make_record(World(make_spec(runtime=r)).resource, DIGEST, "i") for r in ({}, {"accelerator": "nvidia"})]
+    records = [
+        make_record(World(make_spec(runtime=r)).resource, DIGEST, Defaults("i"))
+        for r in ({}, {"accelerator": "nvidia"})
+    ]
     assert records[0].revision != records[1].revision
     assert records[0].spec_hash != records[1].spec_hash
 
 
 def test_the_default_written_out_is_the_same_revision() -> None:
-    records = [make_record(World(make_spec(runtime=r)).resource, DIGEST, "i") for r in ({}, {"accelerator": "none"})]
+    records = [
+        make_record(World(make_spec(runtime=r)).resource, DIGEST, Defaults("i")) for r in ({}, {"accelerator": "none"})
+    ]
     assert records[0] == records[1]
 
 

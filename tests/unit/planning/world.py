@@ -1,13 +1,14 @@
 """A small world that carries plans out, so that whole rollouts can be walked in memory, pass by pass."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sluice_operator.api import names
 from sluice_operator.api.resource import ModelDeployment
-from sluice_operator.api.runtime import Runtime
 from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.planning import comparing
@@ -28,6 +29,7 @@ from sluice_operator.planning.planner import Images, plan
 
 IMAGES = Images(runtime="runtime:1", router="envoy:1")
 START = datetime(2026, 1, 1, tzinfo=UTC)
+_RECORD = TypeAdapter(RevisionRecord)
 DIGEST = "sha256:" + "0" * 64
 
 
@@ -158,7 +160,7 @@ def _is_model(manifest: Any) -> bool:
 
 def record_of(data: Any) -> RevisionRecord:
     """What a ControllerRevision holds."""
-    return replace(RevisionRecord(**data), runtime=Runtime.model_validate(data["runtime"]))
+    return _RECORD.validate_python(data)
 
 
 def _weights(told: list[Any]) -> dict[str, int]:

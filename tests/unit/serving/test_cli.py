@@ -106,9 +106,11 @@ def test_a_wrong_command_line_is_exit_status_2(capsys: pytest.CaptureFixture[str
     assert "usage: sluice" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["package", "--help"], ["run", "--help"], ["predict", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["package", "--help"], ["run", "--help"], ["predict", "--help"], ["push", "--help"]]
+)
 def test_help_is_there_without_anything_heavy(words: list[str]) -> None:
-    heavy = {"numpy", "pydantic", "yaml", "httpx", "onnx", "onnxruntime", "bentoml"}
+    heavy = {"numpy", "pydantic", "yaml", "httpx", "onnx", "onnxruntime", "bentoml", "obstore"}
     program = f"""
 import sys
 from sluice.cli import main

@@ -9,14 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_signing import hashing, signing
@@ -26,21 +19,8 @@ from sluice.failures import PackageError, Reason
 from sluice.package import open_package
 from sluice_store.fetching import fetch_package
 from sluice_store.signatures import MAX_BUNDLE_BYTES, SIGNATURE_FILE, sign_package, verify
+from unit.store.keys import AnyKey, write_keys
 from unit.store.packages import make_package
-
-AnyKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-
-
-def write_keys(
-    folder: Path, key: AnyKey | None = None, encryption: KeySerializationEncryption | None = None
-) -> tuple[Path, Path]:
-    """A key pair as PEM files: the private one and the public one."""
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    folder.mkdir(exist_ok=True)
-    private, public = folder / "key.pem", folder / "pub.pem"
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()))
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return private, public
 
 
 @pytest.fixture(scope="module")

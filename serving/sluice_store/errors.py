@@ -1,0 +1,41 @@
+"""What can go wrong with a store while a person works with it, told in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from obstore.exceptions import (
+    BaseError,
+    NotSupportedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+
+from sluice_store.objects import told_by
+
+
+class StoreError(Exception):
+    """A store refused or failed. The message says what to change."""
+
+
+@contextmanager
+def told(store: str) -> Iterator[None]:
+    """Turn what the object stores' client raises into a StoreError.
+
+    Raises:
+        StoreError: always with the store's name, and with what to look at.
+    """
+    try:
+        yield
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise StoreError(
+            f"{store} refuses: check the credentials in the environment (AWS_*, AZURE_*, GOOGLE_*) and what they may "
+            f"do: {told_by(error)}"
+        ) from error
+    except NotSupportedError as error:
+        raise StoreError(f"{store} cannot do this: {told_by(error)}") from error
+    except FileNotFoundError as error:
+        raise StoreError(f"{store} is not there; check its name and --endpoint") from error
+    except BaseError as error:
+        raise StoreError(f"{store} failed; check its name, --endpoint and the network: {told_by(error)}") from error

@@ -122,7 +122,7 @@ def answer_of(decision: Decision) -> tuple[int, list[Header], bytes]:
 
 def _caller(name: str) -> bytes:
     """The name in the characters of a header. A longer one is cut between two of them."""
-    encoded = quote(name, safe=":/@.-_~+")
+    encoded = quote(name, safe=":/@.-_~")
     if len(encoded) > LONGEST_CALLER:
         encoded = encoded[:LONGEST_CALLER]
         start = encoded.rfind("%", LONGEST_CALLER - 2)

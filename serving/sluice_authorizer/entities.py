@@ -30,10 +30,15 @@ from sluice_runtime.signature import Signature, Tensor, Tensors
 
 Entities = dict[str, list[Any]]
 
+MOST_VALUES = 8192
+"""The library of rules goes through 9,999 elements for one request."""
+
 _TYPES = {
     Form.REST: re.compile(rb"application/([a-z0-9.\-]+\+)?json(\s*;.*)?|application/octet-stream(\s*;.*)?", re.I),
     Form.GRPC: re.compile(rb"application/grpc(\+proto)?(;.*)?"),
 }
+_EXACT = 2.0**53
+"""From here on a floating-point number stands for several integers, and the library of rules would take it for each."""
 _PREFIX = struct.Struct(">BL")
 _JSON_BYTES = b"inference-header-content-length"
 _DATATYPES = frozenset(Datatype)
@@ -51,9 +56,9 @@ def read_entities(asked: Asked, form: Form, body: bytes, names: Iterable[str], m
     if asked.unclear:
         name = min(asked.unclear).decode()
         return Refusal(Why.BODY, f"the header {name} is there more than once")
-    kind = asked.content.get(b"content-type")
     # JSON is what a pod takes a body for that says nothing.
-    if not _TYPES[form].fullmatch(kind or (b"application/json" if form is Form.REST else b"")):
+    kind = asked.content.get(b"content-type", b"application/json")
+    if not _TYPES[form].fullmatch(kind):
         wanted = "application/json or application/octet-stream" if form is Form.REST else "application/grpc"
         return Refusal(Why.CONTENT_TYPE, f"where a rule decides about data, content-type must be {wanted}")
     read = _read_rest if form is Form.REST else _read_grpc
@@ -66,7 +71,12 @@ def read_entities(asked: Asked, form: Form, body: bytes, names: Iterable[str], m
     missing = [name for name in names if name not in tensors]
     if missing:
         return Refusal(Why.DATA, f"the request has no input {missing[0]!r}, which decides whether it is allowed")
-    return {name: _values(tensors[name], datatypes[name]) for name in names}
+    if any(tensors[name].size > MOST_VALUES for name in names):
+        return Refusal(Why.DATA, f"a rule decides about at most {MOST_VALUES} values of an input in one request")
+    found = {name: _values(tensors[name], datatypes[name]) for name in names}
+    if any(type(value) is float and abs(value) >= _EXACT for values in found.values() for value in values):
+        return Refusal(Why.DATA, "a rule cannot decide about numbers beyond 2**53 that are no integers")
+    return found
 
 
 def _read_rest(headers: Mapping[bytes, bytes], body: bytes, most_bytes: int) -> tuple[Tensors, dict[str, Datatype]]:
@@ -106,8 +116,9 @@ def _json_bytes(value: bytes | None, length: int) -> int | None:
 def _parse(text: bytes) -> dict[str, Any]:
     """A JSON object without any name that is there twice, of which readers take the first or the last."""
     try:
+        # Numbers become their lengths here, which take no memory; what they are the other parser says.
+        json.loads(text.decode(), object_pairs_hook=_once, parse_int=len, parse_float=len)
         document = orjson.loads(text)
-        json.loads(text.decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise _invalid(f"the body is no JSON that can be read in one way only: {error}") from error
     if not isinstance(document, dict):

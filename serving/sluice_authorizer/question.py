@@ -16,8 +16,7 @@ from pydantic.alias_generators import to_camel
 
 HEADER = b"x-sluice-authorize"
 
-_LARGEST_BODY = 32 * 1024**2
-"""What a model pod takes by default."""
+_DEFAULT_BODY = 1024**2
 
 Text = Annotated[str, Field(min_length=1, max_length=2048)]
 
@@ -38,7 +37,7 @@ class DataRule(_Part):
 
     entities: tuple[Text, ...] = Field(strict=False, max_length=64)
     rule: Annotated[str, Field(min_length=1, max_length=16384)]
-    max_request_bytes: int = Field(default=_LARGEST_BODY, ge=1)
+    max_request_bytes: int = Field(default=_DEFAULT_BODY, ge=1)
 
 
 class Question(_Part):

@@ -15,7 +15,8 @@ from sluice_authorizer.door import Entrance
 from sluice_runtime.connection import Connection
 from sluice_runtime.door import Door
 
-LIMITS = Limits(max_body_bytes=32 * 1024**2, max_buffered_bytes=64 * 1024**2, max_connections=4096)
+LIMITS = Limits(max_body_bytes=64 * 1024**2, max_buffered_bytes=96 * 1024**2, max_connections=4096)
+"""A body is as large as `spec.access.data.maxRequestBytes` allows, which is 64 MiB at most."""
 
 KEEP_ALIVE_SECONDS = 75
 """Above the routers' idle timeout: they close first and never write into a closing connection."""

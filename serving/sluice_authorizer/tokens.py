@@ -77,7 +77,7 @@ def look(token: bytes, audiences: tuple[str, ...], ring: KeyRing, now: float) ->
     if header is None:
         return Looked(None, None)
     claims = _object(parts[1])
-    if claims is None or header.get("alg") not in ASYMMETRIC:
+    if claims is None or str(header.get("alg")) not in ASYMMETRIC:
         return wrong("the token is a JWT without a signature that could be checked, or without claims")
     untimely = _untimely(claims, now)
     if untimely is not None:

@@ -18,6 +18,7 @@ from sluice_operator.planning.events import notes
 from sluice_operator.planning.observed import Observed, Problem
 from sluice_operator.planning.plan import EventNote, Plan
 from sluice_operator.planning.planner import Images, plan
+from sluice_operator.planning.policy import NO_DEMANDS, Policy
 from sluice_operator.routing.base import Authorizer, Tracing
 
 RETRY_REFUSED = 15.0
@@ -53,14 +54,17 @@ class Reconciler:
         cluster: Cluster,
         images: Images,
         clock: Callable[[], datetime],
+        *,
         tracing: Tracing | None = None,
         authorizer: Authorizer | None = None,
+        demands: Policy = NO_DEMANDS,
     ) -> None:
         self._cluster = cluster
         self._images = images
         self._clock = clock
         self._tracing = tracing
         self._authorizer = authorizer
+        self._demands = demands
         self._refused: dict[tuple[str, str], Problem] = {}
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
@@ -107,6 +111,7 @@ class Reconciler:
             refusal,
             tracing=self._tracing,
             authorizer=self._authorizer,
+            demands=self._demands,
         )
 
     async def _carry_out(self, resource: ModelDeployment, decided: Plan) -> float | None:

@@ -16,6 +16,9 @@ class Settings:
     read-only page; None: there is none. `tracing_endpoint`: host and port of the collector of the routers' spans;
     None: there are none. `authorizer`: host and port that routers ask whether a caller may; None: there is none.
     `pull_secrets`: names of Secrets, in each model's namespace, with which images are pulled.
+
+    What new versions must be: `require_digest`, `require_signature`, `public_key` (a Secret in each model's namespace;
+    empty: the spec says who must have signed), `allowed_stores` (beginnings of URIs; none: all).
     """
 
     runtime_image: str
@@ -34,6 +37,10 @@ class Settings:
     tracing_sampling_percent: float
     authorizer: tuple[str, int] | None
     pull_secrets: tuple[str, ...]
+    require_digest: bool
+    require_signature: bool
+    public_key: str
+    allowed_stores: tuple[str, ...]
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -56,6 +63,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         tracing_sampling_percent=values.tracing_sampling_percent,
         authorizer=values.authorizer,
         pull_secrets=_names(values.pull_secrets),
+        require_digest=values.require_digest,
+        require_signature=values.require_signature,
+        public_key=values.public_key,
+        allowed_stores=_names(values.allowed_stores),
     )
 
 
@@ -122,12 +133,35 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=default("PULL_SECRETS", ""),
         help="comma-separated names of Secrets of each model's namespace with which its images are pulled",
     )
+    for flag, meaning in (
+        ("require-digest", "whether a new version's spec must name its package's digest"),
+        ("require-signature", "whether a new version's package must be signed"),
+    ):
+        value = default(flag.upper().replace("-", "_"), "false")
+        parser.add_argument(f"--{flag}", type=_truth, default=value, metavar="true|false", help=meaning)
+    parser.add_argument(
+        "--public-key",
+        default=default("PUBLIC_KEY", ""),
+        help="name of the Secret, in each model's namespace, with the only key that signatures are checked with",
+    )
+    parser.add_argument(
+        "--allowed-stores",
+        default=default("ALLOWED_STORES", ""),
+        help="comma-separated beginnings of the URIs that new versions may come from; none: all",
+    )
     parser.add_argument("--kubeconfig", default=environment.get("KUBECONFIG"), help="none: the service account")
     return parser
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(sorted({name.strip() for name in text.split(",") if name.strip()}))
+
+
+def _truth(text: str) -> bool:
+    """Raises ValueError, which argparse tells."""
+    if text not in ("true", "false"):
+        raise ValueError(f"{text} is neither true nor false")
+    return text == "true"
 
 
 def _lease(text: str) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from sluice_operator.planning.planner import Images
+from sluice_operator.planning.policy import Policy
 from sluice_operator.reconcile import Cluster, Reconciler
 from sluice_operator.routing.base import Authorizer, Tracing
 from sluice_operator.settings import Settings
@@ -11,7 +12,14 @@ from sluice_operator.settings import Settings
 
 def reconciler(cluster: Cluster, chosen: Settings, clock: Callable[[], datetime]) -> Reconciler:
     """What reconciles with these settings, for one term of leadership."""
-    return Reconciler(cluster, _images(chosen), clock, _tracing(chosen), _authorizer(chosen))
+    return Reconciler(
+        cluster,
+        _images(chosen),
+        clock,
+        tracing=_tracing(chosen),
+        authorizer=_authorizer(chosen),
+        demands=_demands(chosen),
+    )
 
 
 def _images(chosen: Settings) -> Images:
@@ -26,6 +34,10 @@ def _images(chosen: Settings) -> Images:
 def _tracing(chosen: Settings) -> Tracing | None:
     collector = chosen.tracing_endpoint
     return Tracing(*collector, chosen.tracing_sampling_percent) if collector else None
+
+
+def _demands(chosen: Settings) -> Policy:
+    return Policy(chosen.require_digest, chosen.require_signature, chosen.public_key, chosen.allowed_stores)
 
 
 def _authorizer(chosen: Settings) -> Authorizer | None:

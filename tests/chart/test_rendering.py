@@ -269,6 +269,8 @@ def test_two_releases_share_no_name() -> None:
         ("--set=metrics.serviceMonitor.interval=often", "interval"),
         ("--set=replicas=-1", "replicas"),
         ("--set=authorizer.replicas=0", "authorizer"),
+        ("--set=policy.allowedStores={models}", "allowedStores"),
+        ("--set-string=policy.requireDigest=yes", "requireDigest"),
         ("--set=networkPolicies.alsoFrom={a}", "alsoFrom"),
         ("--set=authorizer.image=a", "'image'"),
         (
@@ -382,6 +384,16 @@ def test_routers_are_traced_where_a_collector_is_named(defaults: list[Object]) -
     assert (chosen.tracing_endpoint, chosen.tracing_sampling_percent) == (("collector.observability", 4318), 0.5)
 
 
+def test_what_a_cluster_demands_of_new_versions_reaches_the_operator(defaults: list[Object]) -> None:
+    chosen = settings.parse([], environment_of(defaults))
+    assert (chosen.require_digest, chosen.require_signature, chosen.allowed_stores) == (False, False, ())
+    demands = "policy.requireDigest=true,policy.requireSignature=true,policy.publicKeySecret=release"
+    objects = render_objects(f"--set={demands}", "--set=policy.allowedStores={s3://models/,oci://r.example}")
+    chosen = settings.parse([], environment_of(objects))
+    assert (chosen.require_digest, chosen.require_signature, chosen.public_key) == (True, True, "release")
+    assert chosen.allowed_stores == ("oci://r.example", "s3://models/")
+
+
 def test_no_role_holds_a_wildcard_or_reads_secrets(defaults: list[Object]) -> None:
     for role in select(defaults, "ClusterRole"):
         for rule in role["rules"]:
@@ -463,6 +475,7 @@ def test_every_value_is_documented() -> None:
         "crds",
         "log",
         "tracing",
+        "policy",
         "rbac",
         "serviceAccount",
         "metrics",

@@ -54,6 +54,10 @@ def webhooks(**fields: Any) -> dict[str, Any]:
     return {"rollout": {"webhooks": [{"name": "board", "url": "http://board/ask"} | fields]}}
 
 
+MLFLOW = {"endpoint": "http://mlflow.ml.svc:5000"}
+ALIAS = {"uri": "models:/shop@champion", "poll": "1m", **MLFLOW}
+KEYLESS = {"issuer": "https://accounts.example", "identity": "a@b.example"}
+
 TABLE = (
     Refused("an unknown field of the spec", ("spec.replica", "not declared"), spec={"replica": 3}),
     Refused(
@@ -150,14 +154,46 @@ TABLE = (
         ("spec", "runtime.resources.requests"),
         spec={"scaling": {"maxReplicas": 3, "metric": "memory"}, "runtime": {"resources": {"requests": {"cpu": 1}}}},
     ),
-    Refused("no URI scheme", ("spec.model.uri", "http|https|pvc|file"), model={"uri": "/models/1"}),
-    Refused("an unknown URI scheme", ("spec.model.uri", "http|https|pvc|file"), model={"uri": "ftp://host/1.tar.gz"}),
+    Refused("no URI scheme", ("spec.model.uri", "http|https|s3|gs|az|oci|hf|pvc|file"), model={"uri": "/models/1"}),
+    Refused(
+        "an unknown URI scheme",
+        ("spec.model.uri", "http|https|s3|gs|az|oci|hf|pvc|file"),
+        model={"uri": "ftp://host/1.tar.gz"},
+    ),
     Refused("an http URI without a path", ("spec.model.uri", "host and the path"), model={"uri": "https://host/"}),
     Refused("credentials in the URI", ("spec.model.uri", "name a Secret"), model={"uri": "https://a:b@host/1.tar"}),
     Refused("a claim without a path", ("spec.model.uri", "pvc://CLAIM/PATH"), model={"uri": "pvc://claim"}),
     Refused("a claim that cannot exist", ("spec.model.uri", "pvc://CLAIM/PATH"), model={"uri": "pvc://My_Claim/1"}),
     Refused("a file URI with a host", ("spec.model.uri", "three slashes"), model={"uri": "file://models/1"}),
     Refused("a path that climbs", ("spec.model.uri", "'..'"), model={"uri": "pvc://claim/models/../../etc"}),
+    Refused("a bucket without a key", ("spec.model.uri", "s3://BUCKET/KEY"), model={"uri": "s3://models"}),
+    Refused("a key that climbs", ("spec.model.uri", "'..'"), model={"uri": "gs://models/a/../b"}),
+    Refused("an artifact in capitals", ("oci://REGISTRY/REPOSITORY:TAG",), model={"uri": "oci://r.example/Shop:1"}),
+    Refused("a short digest of an artifact", ("@sha256:DIGEST",), model={"uri": "oci://r.example/shop@sha256:12"}),
+    Refused("a hub's organization alone", ("hf://ORGANIZATION/NAME",), model={"uri": "hf://ours"}),
+    Refused("a registered model with two slashes", ("spec.model.uri",), model={"uri": "models://shop/1"}),
+    Refused("a registered model's stage", ("models:/NAME@ALIAS",), model={"uri": "models:/shop/Production", **MLFLOW}),
+    Refused("a registry that nobody names", ("spec.model", "needs endpoint"), model={"uri": "models:/shop@champion"}),
+    Refused("an endpoint of a web server", ("spec.model", "says itself where it leads"), model=MLFLOW),
+    Refused("credentials in the endpoint", ("model.endpoint",), model={"uri": "s3://a/b", "endpoint": "http://a:b@s3"}),
+    Refused("polling what cannot move", ("spec.model", "one that can"), model={"poll": "1m"}),
+    Refused("polling a version", ("one that can",), model={"uri": "models:/shop/3", "poll": "1m", **MLFLOW}),
+    Refused("polling a commit", ("one that can",), model={"uri": f"hf://ours/shop@{'0' * 40}/onnx", "poll": "1m"}),
+    Refused(
+        "polling an artifact's digest",
+        ("one that can",),
+        model={"uri": f"oci://r.example/shop@sha256:{'0' * 64}", "poll": "1m"},
+    ),
+    Refused("polling all the time", ("poll is at least 10s",), model={**ALIAS, "poll": "9s"}),
+    Refused("polling what is held", ("set one of them",), model={**ALIAS, "digest": "sha256:" + "0" * 64}),
+    Refused("no size", ("spec.model.maxSize", "should match"), model={"maxSize": "0"}),
+    Refused("credentials of nobody", ("spec.model.credentials", "name a Secret"), model={"credentials": {}}),
+    Refused("a signature of nobody", ("spec.model.signature", "exactly one of"), model={"signature": {}}),
+    Refused(
+        "a signature of two kinds",
+        ("spec.model.signature", "exactly one of"),
+        model={"signature": {"keyless": KEYLESS, "publicKey": {"secretRef": {"name": "k"}}}},
+    ),
     Refused("no model", ("spec.model", "must be of type object"), spec={"model": None}),
     Refused("a short digest", ("spec.model.digest", "sha256:[0-9a-f]{64}"), model={"digest": "sha256:12"}),
     Refused(
@@ -319,6 +355,27 @@ def test_bad_input_is_refused_with_the_field_and_the_reason(kube: Kube, refused:
 
 def test_the_same_manifest_without_the_mistakes_is_accepted(kube: Kube) -> None:
     answer = try_apply(kube, Refused("none", ()).manifest())
+    assert answer.accepted, answer.text
+
+
+MODELS: dict[str, dict[str, Any]] = {
+    "an alias that is followed": ALIAS,
+    "a version": {"uri": "models:/shop revenue/12", **MLFLOW},
+    "an archive in a bucket": {"uri": "s3://models/shop/3.tar.gz", "endpoint": "https://minio.example:9000"},
+    "a folder": {"uri": "gs://models/shop/3", "credentials": {"serviceAccountName": "reader"}, "maxSize": "500Mi"},
+    "a container": {"uri": "az://models/shop/3", "credentials": {"secretRef": {"name": "azure"}}, "maxSize": 1000000},
+    "a tag that is followed": {"uri": "oci://r.example:5000/team/shop:stable", "poll": "10s"},
+    "an artifact": {"uri": f"oci://r.example/shop@sha256:{'0' * 64}", "signature": {"keyless": KEYLESS}},
+    "a registry of an address": {"uri": "oci://[2001:db8::1]:5000/shop:1", "endpoint": "http://[2001:db8::1]:5000"},
+    "a branch that is followed": {"uri": "hf://ours/shop@main/onnx", "poll": "1h"},
+    "a repository with its kind": {"uri": "hf://models/ours/shop@v1.0"},
+    "a key": {"signature": {"publicKey": {"secretRef": {"name": "k"}}}},
+}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_model_of_any_store_is_accepted(kube: Kube, model: dict[str, Any]) -> None:
+    answer = try_apply(kube, Refused("none", (), model=model).manifest())
     assert answer.accepted, answer.text
 
 

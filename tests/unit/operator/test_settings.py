@@ -68,6 +68,15 @@ def test_routers_ask_an_authorizer_where_one_is_named() -> None:
         parse(["--authorizer", "somebody"], IMAGES)
 
 
+def test_nothing_is_demanded_of_new_versions_unless_it_is_said() -> None:
+    chosen = parse([], IMAGES)
+    assert (chosen.require_digest, chosen.require_signature, chosen.public_key) == (False, False, "")
+    said = parse([], {**IMAGES, "SLUICE_REQUIRE_DIGEST": "true", "SLUICE_ALLOWED_STORES": "s3://a/, hf://b"})
+    assert (said.require_digest, said.allowed_stores) == (True, ("hf://b", "s3://a/"))
+    with pytest.raises(SystemExit):
+        parse(["--require-signature", "perhaps"], IMAGES)
+
+
 def test_pull_secrets_are_names() -> None:
     assert parse([], IMAGES).pull_secrets == ()
     assert parse(["--pull-secrets", "mirror, other,"], IMAGES).pull_secrets == ("mirror", "other")

@@ -229,10 +229,12 @@ def test_labels_and_annotations_of_the_pod_are_added_to_ours() -> None:
 def test_a_service_monitor_is_made_on_request_only(defaults: list[Object]) -> None:
     assert select(defaults, "ServiceMonitor") == []
     options = ("--set=metrics.serviceMonitor.enabled=true", "--set=metrics.serviceMonitor.labels.release=prometheus")
-    monitor = only(render_objects(*options), "ServiceMonitor")
-    assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    service = only(defaults, "Service", "sluice-metrics")
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    objects = render_objects(*options)
+    for name, scraped in (("sluice", "sluice-metrics"), (ASKED, ASKED)):
+        monitor, service = only(objects, "ServiceMonitor", name), only(defaults, "Service", scraped)
+        assert monitor["metadata"]["labels"]["release"] == "prometheus"
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+        assert monitor["spec"]["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
 
 
 def test_nothing_is_put_into_a_namespace_of_the_charts_own_choice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from obstore.exceptions import (
 )
 
 from sluice_store.objects import told_by
+
+_REFUSED = re.compile(r"status code: 40[13]\b")
 
 
 class StoreError(Exception):
@@ -28,14 +31,16 @@ def told(store: str) -> Iterator[None]:
     """
     try:
         yield
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise StoreError(
-            f"{store} refuses: check the credentials in the environment (AWS_*, AZURE_*, GOOGLE_*) and what they may "
-            f"do: {told_by(error)}"
-        ) from error
     except NotSupportedError as error:
         raise StoreError(f"{store} cannot do this: {told_by(error)}") from error
     except FileNotFoundError as error:
         raise StoreError(f"{store} is not there; check its name and --endpoint") from error
     except BaseError as error:
-        raise StoreError(f"{store} failed; check its name, --endpoint and the network: {told_by(error)}") from error
+        raise StoreError(f"{store} {_what_to_do(error)}: {told_by(error)}") from error
+
+
+def _what_to_do(error: BaseError) -> str:
+    # Listings are refused without the library's own word for it.
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _REFUSED.search(str(error)):
+        return "refuses; check the credentials in the environment (AWS_*, AZURE_*, GOOGLE_*) and what they may do"
+    return "failed; check its name, --endpoint and the network"

@@ -16,6 +16,10 @@ import yaml
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+class NoCredentials(Exception):  # noqa: N818 - a state, as `main` sees it
+    """There are none; the message says where they were looked for, and nothing that was found there."""
+
+
 @dataclass
 class Credentials:
     """Where the API server is, whom to trust, and the token to show, read again when its file changes."""
@@ -58,12 +62,17 @@ def of_service_account(folder: Path = ACCOUNT, environment: Mapping[str, str] = 
     """Those that the kubelet puts into a pod.
 
     Raises:
-        OSError, KeyError: this is no pod with a service account.
+        NoCredentials: this is no pod with a service account.
     """
-    host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
-    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     authorities = folder / "ca.crt"
-    context = ssl.create_default_context(cafile=authorities)
+    try:
+        host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
+        context = ssl.create_default_context(cafile=authorities)
+    except (KeyError, OSError) as error:
+        raise NoCredentials(
+            f"this is no pod with a service account, and no --kubeconfig was given: {error!r}"
+        ) from error
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     return Credentials(server, context, authorities, token_file=folder / "token")
 
 
@@ -71,8 +80,16 @@ def of_kubeconfig(path: Path) -> Credentials:
     """Those of a kubeconfig's current context, as far as it names tokens, certificates and their files.
 
     Raises:
-        OSError, LookupError, TypeError, ValueError: the file is not there, or is no such kubeconfig.
+        NoCredentials: the file is not there, or is no such kubeconfig.
     """
+    try:
+        return _current(path)
+    except (OSError, LookupError, TypeError, ValueError, StopIteration, yaml.YAMLError) as error:
+        # What the error says may be what is in the file.
+        raise NoCredentials(f"{path} cannot be used as a kubeconfig ({type(error).__name__})") from error
+
+
+def _current(path: Path) -> Credentials:
     config = yaml.safe_load(path.read_text())
     context = _named(config["contexts"], config["current-context"])["context"]
     cluster = _named(config["clusters"], context["cluster"])["cluster"]

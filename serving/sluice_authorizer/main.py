@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from sluice_authorizer.apiserver import ApiServer, Asks, Json, Unavailable
-from sluice_authorizer.credentials import Credentials, of_kubeconfig, of_service_account
+from sluice_authorizer.credentials import Credentials, NoCredentials, of_kubeconfig, of_service_account
 from sluice_authorizer.decision import Decider
 from sluice_authorizer.door import Entrance
 from sluice_authorizer.keys import Keys
@@ -55,8 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
     setup_logging(flags.log_level)
     try:
         credentials = of_kubeconfig(flags.kubeconfig) if flags.kubeconfig else of_service_account()
-    except (OSError, LookupError, TypeError, ValueError, StopIteration) as error:
-        log.error("no credentials for the API server: %r", error)
+    except NoCredentials as error:
+        log.error("%s", error)
         return 1
     serve(credentials, flags.host, flags.port)
     return 0

@@ -102,6 +102,7 @@ class Router:
     resolvers: tuple[Address, ...] = ()
     grpc_members: dict[str, tuple[Address, ...]] = field(default_factory=dict)
     refusing: set[Address] = field(default_factory=set)
+    log: Path | None = None
     layout: Layout = field(init=False)
     process: asyncio.subprocess.Process | None = None
     _generation: int = 0
@@ -173,7 +174,8 @@ class Router:
 
     async def start(self) -> None:
         bootstrap = str(self.folder / "bootstrap.yaml")
-        arguments = ("-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
+        logs = ("--log-level", "info", "--log-path", str(self.log)) if self.log else ("--log-level", "error")
+        arguments = ("-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", *logs)
         self.process = await asyncio.create_subprocess_exec(ENVOY, *arguments, "--config-yaml", PROMPT)
 
         async def ready() -> bool:
@@ -230,11 +232,13 @@ class Bench:
         members: Mapping[str, tuple[Upstream | Address, ...]],
         resolvers: tuple[Address, ...] = (),
         grpc_members: Mapping[str, tuple[Address, ...]] | None = None,
+        *,
         folder: Path | None = None,
+        log: Path | None = None,
     ) -> Router:
         addresses = {name: _addresses(found) for name, found in members.items()}
         grpc_addresses = dict(grpc_members or {})
-        router = Router(folder or self._folder, addresses, self.http, resolvers, grpc_addresses, self._refusing)
+        router = Router(folder or self._folder, addresses, self.http, resolvers, grpc_addresses, self._refusing, log)
         router.write(wanted)
         await router.start()
         self._stack.push_async_callback(router.stop)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -44,14 +44,16 @@ async def send(router: Router, requests: int) -> Answers:
 
 
 @asynccontextmanager
-async def steady(router: Router, connections: int = 8) -> AsyncIterator[Answers]:
+async def steady(
+    router: Router, connections: int = 8, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Answers]:
     """Load on several keep-alive connections for as long as the context lasts."""
     answers, stop = Answers(), asyncio.Event()
 
     async def client() -> None:
         async with _one_connection() as http:
             while not stop.is_set():
-                await _request(router, http, answers)
+                await _request(router, http, answers, headers)
 
     clients = [asyncio.create_task(client()) for _ in range(connections)]
     try:
@@ -73,10 +75,12 @@ def _one_connection() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
 
 
-async def _request(router: Router, http: aiohttp.ClientSession, answers: Answers) -> None:
+async def _request(
+    router: Router, http: aiohttp.ClientSession, answers: Answers, headers: Mapping[str, str] | None = None
+) -> None:
     """One POST; a broken connection is status 0 and ends no load. aiohttp never sends a POST again."""
     try:
-        async with http.post(router.url(), data=b"{}") as response:
+        async with http.post(router.url(), data=b"{}", headers=headers) as response:
             await response.read()
             answers.add(response.status, response.headers.get(REVISION_HEADER, ""))
     except aiohttp.ClientError:

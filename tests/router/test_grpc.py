@@ -1,7 +1,7 @@
 """gRPC through a real Envoy, to the runtime's own gRPC server: split, counted, refused and handed on."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -64,13 +64,13 @@ async def routed(bench: Bench, folder: Any, weights: dict[str, int]) -> AsyncIte
             yield router, channel
 
 
-def ask(channel: Any, value: float = 1.0) -> Any:
+def ask(channel: Any, value: float = 1.0, metadata: Sequence[tuple[str, str]] = ()) -> Any:
     request = pb.ModelInferRequest(model_name="shop", raw_input_contents=[np.float32(value).tobytes()])
     request.inputs.add(name="x", datatype="FP32", shape=[1])
     call: Any = channel.unary_unary(
         f"/{SERVICE}/ModelInfer", lambda message: message.SerializeToString(), pb.ModelInferResponse.FromString
     )
-    return call(request, timeout=30)
+    return call(request, timeout=30, metadata=metadata)
 
 
 async def test_the_split_is_exact_per_request_on_one_connection(bench: Bench, tmp_path: Any) -> None:

@@ -11,11 +11,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sluice_operator.api.access import AccessMode, DataRule, Jwt, OnUnavailable, RateLimit, byte_count
+from sluice_operator.api.access import Access, AccessMode, DataRule, Jwt, OnUnavailable, RateLimit, byte_count
 from sluice_operator.api.scalars import seconds
 from sluice_operator.routing.base import Authorizer, Guard, Traffic
+from sluice_operator.routing.envoy_access_answers import answers
 from sluice_operator.routing.envoy_access_clusters import AUTHORIZER, AUTHORIZER_STRANGERS, KEYS
-from sluice_operator.routing.envoy_proto import V2_ERRORS, Json, extension, typed
+from sluice_operator.routing.envoy_proto import Json, extension, typed
 
 CALLER = "x-sluice-caller"
 CLAIMS = "x-sluice-claims"
@@ -23,7 +24,10 @@ QUESTION = "x-sluice-authorize"
 UNCHECKED = "x-sluice-unchecked"
 """Set where a caller is let in unchecked."""
 
-REMOVED = ("authorization", CLAIMS, QUESTION, UNCHECKED)
+JUDGED = "x-sluice-max-age"
+"""Comes with every yes of the authorizer's, and with nothing else."""
+
+REMOVED = ("authorization", CLAIMS, QUESTION, UNCHECKED, JUDGED)
 """What pods never see."""
 
 _JWT, _CALLER, _DATA, _GATE, _RATE = (f"access.{part}" for part in ("jwt", "caller", "data", "gate", "rate"))
@@ -40,9 +44,7 @@ _SENT_ALONG = (
     *("authorization", "content-type", "content-encoding", "grpc-encoding", "te", "inference-header-content-length"),
     *("content-length", "x-forwarded-for", "x-request-id", CLAIMS),
 )
-_TOO_OFTEN = "this caller asks more often than is allowed"
-_CANNOT_CHECK = "whether this caller may ask cannot be checked now"
-_RETRY_AFTER: Json = {"header": {"key": "retry-after", "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+_FOR_DATA = ("envoy_statuses.lua",)
 _REFUSAL_HEADERS = ("www-authenticate", "retry-after")
 
 
@@ -60,7 +62,8 @@ def filters(traffic: Traffic) -> list[Json]:
 
 def manager(traffic: Traffic) -> Json:
     """The connection manager's part: nobody speaks for the router, and its answers suit each protocol."""
-    if guarded(traffic) is None:
+    guard = guarded(traffic)
+    if guard is None:
         return {}
     foreign = {"remove_on_match": {"key_matcher": {"prefix": "x-sluice-", "ignore_case": True}}}
     mutation = extension(
@@ -68,30 +71,10 @@ def manager(traffic: Traffic) -> Json:
         "http.early_header_mutation.header_mutation.v3.HeaderMutation",
         mutations=[foreign],
     )
-    return {"early_header_mutation_extensions": [mutation], "local_reply_config": _answers()}
-
-
-def _answers() -> Json:
-    """The protocol's error shape for REST, plain text for gRPC, and sentences where filters have only words."""
-    text = {"body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}}
-    grpc = {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}}
-    often = {"response_flag_filter": {"flags": ["RL"]}}
-    unchecked = {"and_filter": {"filters": [{"response_flag_filter": {"flags": ["UAEX"]}}, _status(503)]}}
-    sentences: tuple[tuple[Json, str, Json], ...] = (
-        (often, _TOO_OFTEN, {}),
-        (unchecked, _CANNOT_CHECK, {"headers_to_add": [_RETRY_AFTER]}),
-    )
-    mappers = []
-    for filter_, sentence, more in sentences:
-        mapper = {"body": {"inline_string": sentence}, **more}
-        mappers.append({"filter": {"and_filter": {"filters": [grpc, filter_]}}, **mapper, **text})
-        mappers.append({"filter": filter_, **mapper})
-    return {**V2_ERRORS, "mappers": [*mappers, {"filter": grpc, **text}]}
-
-
-def _status(code: int) -> Json:
-    wanted = {"default_value": code, "runtime_key": f"access.status_{code}"}
-    return {"status_code_filter": {"comparison": {"op": "EQ", "value": wanted}}}
+    return {
+        "early_header_mutation_extensions": [mutation],
+        "local_reply_config": answers(guard.access, CALLER, UNCHECKED),
+    }
 
 
 def opened(traffic: Traffic) -> Json:
@@ -123,14 +106,15 @@ def _chain(traffic: Traffic, guard: Guard) -> list[tuple[str, _Kind]]:
     access = guard.access
     chain: list[tuple[str, _Kind]] = []
     if access.jwt:
-        chain += [(_JWT, _authentication(access.jwt, access.audiences)), (_CALLER, _claims(access.jwt))]
+        statuses = _FOR_DATA if access.data else ()
+        chain += [(_JWT, _authentication(access.jwt, access.audiences)), (_CALLER, _claims(access.jwt, *statuses))]
     else:
-        chain += [(_CALLER, _lua("envoy_bearer.lua") if access.data else _authorized(traffic, guard))]
+        chain += [(_CALLER, _lua("envoy_bearer.lua", *_FOR_DATA) if access.data else _authorized(traffic, guard))]
     if access.data:
         chain += [(_DATA, _asks_about_data(traffic, guard, access.data))]
-    chain += [(_GATE, _gate(access.on_unavailable is OnUnavailable.allow))]
+    chain += [(_GATE, _gate(access))]
     if access.rate_limit:
-        chain += [(_RATE, _rate(access.rate_limit, guard.routers))]
+        chain += [(_RATE, _rate(access.rate_limit, guard.routers, access.on_unavailable is OnUnavailable.allow))]
     return chain
 
 
@@ -162,9 +146,9 @@ def _remote(jwt: Jwt) -> Json:
     }
 
 
-def _claims(jwt: Jwt) -> _Kind:
+def _claims(jwt: Jwt, *more: str) -> _Kind:
     required = [claim.to_json() for claim in jwt.required_claims]
-    return _lua("envoy_bearer.lua", "envoy_claims.lua", required=required, caller=jwt.caller_claim)
+    return _lua("envoy_bearer.lua", "envoy_claims.lua", *more, required=required, caller=jwt.caller_claim)
 
 
 def _authorized(traffic: Traffic, guard: Guard) -> _Kind:
@@ -217,7 +201,7 @@ def _asks_about_data(traffic: Traffic, guard: Guard, data: DataRule) -> _Kind:
         "path_prefix": "/authorize",
         "authorization_request": {"headers_to_add": [{"key": QUESTION, "value": question(traffic, guard)}]},
         "authorization_response": {
-            **({} if by_token else {"allowed_upstream_headers": _exactly((CALLER,))}),
+            "allowed_upstream_headers": _exactly((JUDGED,) if by_token else (JUDGED, CALLER)),
             "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
         },
         "retry_policy": {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 1, **_SOON},
@@ -226,7 +210,8 @@ def _asks_about_data(traffic: Traffic, guard: Guard, data: DataRule) -> _Kind:
         "http_service": service,
         "allowed_headers": _exactly(_SENT_ALONG),
         "with_request_body": {
-            "max_request_bytes": byte_count(data.max_request_bytes),
+            # Envoy may cut off what is longer, where it comes at once: the authorizer refuses the byte too many.
+            "max_request_bytes": byte_count(data.max_request_bytes) + 1,
             "allow_partial_message": False,
             "pack_as_bytes": True,
         },
@@ -240,21 +225,26 @@ def _exactly(names: tuple[str, ...]) -> Json:
     return {"patterns": [{"exact": name} for name in names]}
 
 
-def _gate(allow: bool) -> _Kind:
-    """Lets in who is named and, where that is wanted, who could not be checked."""
-    passes = {"named": CALLER} | ({"unchecked": UNCHECKED} if allow else {})
+def _gate(access: Access) -> _Kind:
+    """Lets in who is named (and judged, where there is a rule) and, where that is wanted, who could not be checked.
+
+    A filter in front that goes on where it should not is no way in: to Envoy's own "nobody answers", put in gRPC's
+    words, `ext_authz` says yes, because the status of HTTP is 200.
+    """
+    passes = {"named": [CALLER, *([JUDGED] if access.data else [])]}
+    passes |= {"unchecked": [UNCHECKED]} if access.on_unavailable is OnUnavailable.allow else {}
     policies = {
         policy: {
             "permissions": [{"any": True}],
-            "principals": [{"header": {"name": header, "present_match": True}}],
+            "principals": [{"and_ids": {"ids": [{"header": {"name": name, "present_match": True}} for name in names]}}],
         }
-        for policy, header in passes.items()
+        for policy, names in passes.items()
     }
     return "rbac.v3.RBAC", {"rules": {"action": "ALLOW", "policies": policies}}
 
 
-def _rate(limit: RateLimit, routers: int) -> _Kind:
-    """A bucket for each caller, kept by this router alone: it gives its share."""
+def _rate(limit: RateLimit, routers: int, allow: bool) -> _Kind:
+    """A bucket for each caller, kept by this router alone: it gives its share. The unchecked are told by address."""
     per = seconds(limit.per)
     bucket = {
         "max_tokens": math.ceil((limit.burst or limit.requests) / routers),
@@ -262,14 +252,20 @@ def _rate(limit: RateLimit, routers: int) -> _Kind:
         "fill_interval": f"{per:g}s",
     }
     by_caller = {"request_headers": {"header_name": CALLER, "descriptor_key": "caller"}}
+    by_address: tuple[Json, ...] = (
+        {"request_headers": {"header_name": UNCHECKED, "descriptor_key": "unchecked"}},
+        {"remote_address": {}},
+    )
+    counted: list[tuple[tuple[Json, ...], tuple[str, ...]]] = [((by_caller,), ("caller",))]
+    counted += [(by_address, ("unchecked", "remote_address"))] if allow else []
     return "local_ratelimit.v3.LocalRateLimit", {
         "stat_prefix": "rate",
         # Counts for nobody, and has to be there.
         "token_bucket": {"max_tokens": 4_000_000_000, "tokens_per_fill": 4_000_000_000, "fill_interval": "1s"},
         "filter_enabled": _always("rate_enabled"),
         "filter_enforced": _always("rate_enforced"),
-        "rate_limits": [{"actions": [by_caller]}],
-        "descriptors": [{"entries": [{"key": "caller"}], "token_bucket": bucket}],
+        "rate_limits": [{"actions": list(actions)} for actions, _ in counted],
+        "descriptors": [{"entries": [{"key": key} for key in keys], "token_bucket": bucket} for _, keys in counted],
         "max_dynamic_descriptors": _CALLERS_COUNTED,
         "always_consume_default_token_bucket": False,
         "enable_retry_after_header": True,

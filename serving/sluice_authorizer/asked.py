@@ -30,7 +30,7 @@ _NO_CLAIMS = Refusal(Why.NO_TOKEN, "the router passed on no claims of a verified
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes each construction three times as dear
 class Asked:
     """`path`: as it came, without its query. `content`: headers about the body; `unclear` ones came more than once."""
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 PARTS = {
     "analysis": "bench.analysis",
+    "authorizer": "bench.authorizer",
     "operator": "bench.operator",
     "serving": "bench.serving.__main__",
     "overload": "bench.overload",

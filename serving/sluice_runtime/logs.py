@@ -30,7 +30,7 @@ def setup_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    for name in ("sluice", "sluice_runtime", "sluice_authorizer"):
+    for name in ("sluice", "sluice_store", "sluice_runtime", "sluice_authorizer"):
         logging.getLogger(name).setLevel(level.upper())
     # Whether there is an access log is a setting of its own.
     logging.getLogger("sluice_runtime.access_log").setLevel(logging.INFO)

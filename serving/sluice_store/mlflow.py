@@ -3,11 +3,12 @@
 The tracking server is asked over its REST API: five requests are needed, and `mlflow-skinny` would bring tens of
 megabytes into a step that has a hundred, with downloads that begin anew after each cut.
 
-What a data scientist does is
+What a data scientist does, with the folder that `sluice package` wrote, is
 
-    mlflow.log_artifacts("package", "package")           # the folder that `sluice package` wrote
-    client.create_model_version("shop", f"runs:/{run_id}/package", tags={"sluice.digest": "sha256:..."})
+    mlflow.log_artifacts("iris", "package")
+    mlflow.register_model(f"{run.info.artifact_uri}/package", "iris", tags={"sluice.digest": "sha256:..."})
 
+or `create_model_version("iris", f"runs:/{run_id}/package")`. The tag may be left out; where it is, it must be true.
 The version's artifacts are the package's folder, or hold one folder or archive with a `model.yaml`. They come from the
 server itself (`--serve-artifacts`, its default), or straight from the object store in which it keeps them.
 """

@@ -29,14 +29,19 @@ HTPASSWD = "puller:$2y$05$okGVjnBPLc2oARuj/WgXMOj7aOWPskz5RLEZLNYaKD7CBbymReB6W\
 
 
 class Server:
-    """A program that listens on a port of 127.0.0.1, and may be killed and started again there."""
+    """A program that listens on a port of this machine, and may be killed and started again there."""
 
     def __init__(
-        self, command: Sequence[str], port: int, folder: Path, environ: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        port: int,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-        self.host = f"127.0.0.1:{port}"
+        self.url = f"http://{address}:{port}"
+        self.host = f"{address}:{port}"
         self.folder = folder
         self._command, self._environ = (
             list(command),
@@ -96,15 +101,15 @@ def oci_registry(folder: Path, auth: Mapping[str, Any] | None = None) -> Iterato
 
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path) -> Iterator[Server]:
+def mlflow_server(folder: Path, address: str = "127.0.0.1") -> Iterator[Server]:
     """A tracking server with a database in a file, which serves its artifacts itself."""
     python = environment("mlflow", MLFLOW)
     folder.mkdir(parents=True)
-    port = free_port()
-    command = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    port = free_port(address)
+    command = [str(python), "-m", "mlflow", "server", "--host", address, "--port", str(port), "--workers", "1"]
     kept = ["--backend-store-uri", f"sqlite:///{folder}/db.sqlite", "--artifacts-destination", f"{folder}/artifacts"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{python.parent}:{os.environ['PATH']}"}
-    server = Server([*command, *kept], port, folder, quiet)
+    server = Server([*command, *kept], port, folder, quiet, address)
     try:
         server.start("/health")
         yield server

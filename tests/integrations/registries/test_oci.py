@@ -17,11 +17,13 @@ import pytest
 
 from integrations.registries.fetching import config_for, digest_at, refusal_of
 from integrations.registries.servers import HTPASSWD, PASSWORD, USER, Server, oci_registry
+from integrations.registries.tokens import token_service
+from integrations.stores.lines import line_to, nothing
 from runtime.harness import run
 from sluice.archive import write_archive
 from sluice.config import Fetching
 from sluice.digest import package_digest
-from sluice.failures import Reason, Resolved
+from sluice.failures import PackageError, Reason, Resolved
 from sluice.uri import parse_uri
 from sluice_store.challenges import Login
 from sluice_store.oci_manifest import DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST, TITLE, UNPACK
@@ -240,3 +242,38 @@ def test_a_locked_registry_opens_to_those_it_knows(locked: Server, tmp_path: Pat
         error = refusal_of(uri, tmp_path / name, secret)
         assert error.reason is Reason.SOURCE_FORBIDDEN
         assert "Secret" in error.message
+
+
+def test_a_registry_with_a_token_service_is_asked_with_its_tokens(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "iris")
+    with token_service(tmp_path / "tokens") as tokens, oci_registry(tmp_path / "oci", tokens.registry_auth) as server:
+        uri = f"oci://{server.host}/models/iris:1"
+        push(uri, archive_of(package, tmp_path), Login(USER, PASSWORD))
+        assert {scope for scope, _ in tokens.asked} >= {"repository:models/iris:pull,push"}
+        tokens.asked.clear()
+        assert digest_at(uri, tmp_path / "anonymous") == package_digest(package)
+        assert tokens.asked == [("repository:models/iris:pull", "")], "one token is enough for one package"
+        error = refusal_of(uri, tmp_path / "wrong", {"username": USER, "password": "guess"})
+        assert error.reason is Reason.SOURCE_FORBIDDEN
+        with pytest.raises(PackageError) as caught:
+            push(f"oci://{server.host}/models/iris:2", archive_of(package, tmp_path))
+        assert caught.value.reason is Reason.SOURCE_FORBIDDEN
+
+
+def test_a_registry_that_is_killed_while_it_sends_costs_only_what_was_on_the_line(tmp_path: Path) -> None:
+    size = 24_000_000
+    package = make_package(tmp_path / "iris", weights=os.urandom(size))
+    with oci_registry(tmp_path / "oci") as server:
+
+        def restart() -> None:
+            server.kill()
+            server.start("/v2/")
+
+        uri = f"oci://{server.host}/models/iris:1"
+        push(uri, archive_of(package, tmp_path))
+        faults = {size // 4: nothing, size // 2: restart, size * 3 // 4: nothing}
+        with line_to(server.port, faults) as line:
+            through = {"endpoint": f"http://127.0.0.1:{line.port}"}
+            assert digest_at(uri, tmp_path / "pulled", store=through) == package_digest(package)
+        assert line.cuts == len(faults)
+        assert line.passed < size * 2, "what had come was not sent again"

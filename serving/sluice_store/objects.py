@@ -113,11 +113,9 @@ def _explained(uri: ModelUri, key: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        message = f"{name} does not exist; check the bucket and the key in spec.model.uri"
-        raise PackageError(Reason.SOURCE_NOT_FOUND, message) from error
+        raise _missing(name) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        message = f"{name} may not be read; check the Secret or the service account in spec.model.credentials"
-        raise PackageError(Reason.SOURCE_FORBIDDEN, message) from error
+        raise _forbidden(name) from error
     except PreconditionError as error:
         raise ChangedError("its ETag is another one now") from error
     except BaseError as error:
@@ -125,11 +123,15 @@ def _explained(uri: ModelUri, key: str) -> Iterator[None]:
 
 
 def _by_status(name: str, error: BaseError) -> Exception:
-    told = first_line(error)
+    told = told_by(error)
     found = _STATUS.search(told)
     status = int(found[1]) if found else 0
     if status == 416:
         return ChangedError("it has no such bytes any more")
+    if status in (401, 403):
+        return _forbidden(name)
+    if status == 404:
+        return _missing(name)
     if status in (301, 307, 400):
         message = f"{name}: {told}; check the region, the endpoint and the credentials"
         return PackageError(Reason.SOURCE_FORBIDDEN, message)
@@ -138,6 +140,17 @@ def _by_status(name: str, error: BaseError) -> Exception:
     return TransientError(told)
 
 
-def first_line(error: BaseError) -> str:
-    """The library's message without its debug output and without queries: signatures travel there."""
-    return re.sub(r"\?\S*", "", str(error).partition("\n")[0])[:500]
+def _missing(name: str) -> PackageError:
+    message = f"{name} does not exist; check the bucket and the key in spec.model.uri"
+    return PackageError(Reason.SOURCE_NOT_FOUND, message)
+
+
+def _forbidden(name: str) -> PackageError:
+    message = f"{name} may not be read; check the Secret or the service account in spec.model.credentials"
+    return PackageError(Reason.SOURCE_FORBIDDEN, message)
+
+
+def told_by(error: BaseError) -> str:
+    """What the library says, without its debug output, pages of XML, and queries: signatures travel in those."""
+    line = str(error).partition("\n")[0].partition(": <")[0]
+    return re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", line)[:500]

@@ -15,11 +15,11 @@ HELD = 256
 _held: deque[socket.socket] = deque()
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that stays free until HELD others were asked for."""
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of an address of this machine that stays free until HELD others were asked for."""
     one = socket.socket()
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    one.bind(("127.0.0.1", 0))
+    one.bind((host, 0))
     _held.append(one)
     while len(_held) > HELD:
         _held.popleft().close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from sluice.config import RuntimeConfig
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment, Reported
@@ -17,10 +18,12 @@ from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.cluster.errors import ClusterError, Conflict
 from sluice_operator.cluster.kinds import APPLIED, kind_of
 from sluice_operator.planning import comparing
+from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.comparison import Comparison
 from sluice_operator.planning.observed import (
     Observed,
     Problem,
+    Resolver,
     RevisionRecord,
     RouterPod,
     RouterState,
@@ -53,6 +56,15 @@ class Pods:
 
 
 @dataclass
+class Look:
+    """A resolver's Job: what it knows before it asks, and what it found, once it has ended."""
+
+    known: str
+    since: str
+    found: Resolver | None = None
+
+
+@dataclass
 class Config:
     """The routers' ConfigMap, or what one router applies of it."""
 
@@ -72,6 +84,7 @@ class Truth:
     request: str = ""
     records: dict[str, RevisionRecord] = field(default_factory=dict)
     pods: dict[str, Pods] = field(default_factory=dict)
+    jobs: dict[str, Look] = field(default_factory=dict)
     config: Config = field(default_factory=Config)
     routers: list[Config] = field(default_factory=lambda: [Config(), Config()])
 
@@ -84,6 +97,9 @@ class Simulation:
         self.seen = copy.deepcopy(self.truth)
         self.lagging = False
         self.routers_follow = True
+        self.alias: int | None = 1
+        self.registry_answers = True
+        self.most_jobs = 0
         self.windows: dict[str, Window] | None = {}
         self.compared: Comparison | None = None
         self.now = START
@@ -160,7 +176,22 @@ class Simulation:
             self._note_traffic()
             if self.routers_follow:
                 self.truth.routers = [self.truth.config for _ in self.truth.routers]
+            if self.registry_answers:
+                self.jobs_end()
         return True
+
+    def jobs_end(self) -> None:
+        """Every resolver asks what the alias stands for at this moment."""
+        for look in self.truth.jobs.values():
+            look.found = look.found or self._found(look)
+        self._watches_tell()
+
+    def _found(self, look: Look) -> Resolver:
+        if self.alias is None:
+            return Resolver("Failed", problem=Problem("SourceNotFound", "no alias", permanent=True), since=look.since)
+        uri = f"models:/{NAME}/{self.alias}"
+        digest = "" if uri == look.known else f"sha256:{self.alias:064x}"
+        return Resolver("Succeeded", digest, uri=uri, since=look.since)
 
     def settle(self, passes: int = 60) -> None:
         """Run until nothing changes any more."""
@@ -190,6 +221,7 @@ class Simulation:
             records=dict(seen.records),
             workloads=workloads,
             router=RouterState(wanted=2, pods=tuple(self._routers()), weights=seen.config.weights),
+            resolvers={key: it.found or Resolver("Running", since=it.since) for key, it in seen.jobs.items()},
             windows=self.windows,
             comparison=self.compared if comparing.copied(resource) else None,
         )
@@ -217,6 +249,7 @@ class Simulation:
         self._tell_resource()
 
     async def apply(self, resource: ModelDeployment, plan: Plan) -> None:
+        self.most_jobs = max(self.most_jobs, sum(manifest["kind"] == "Job" for manifest in plan.objects))
         for kind in APPLIED:
             for manifest in (one for one in plan.objects if kind_of(one) is kind):
                 self._apply_one(manifest)
@@ -239,6 +272,9 @@ class Simulation:
         elif manifest["kind"] == "Deployment" and revision and revision not in self.truth.pods:
             self._spend()
             self.truth.pods[revision] = Pods()
+        elif manifest["kind"] == "Job" and (key := _key(manifest["metadata"]["name"])) not in self.truth.jobs:
+            self._spend()
+            self.truth.jobs[key] = Look(_known_to(manifest), stamp(self.now))
         self._own_writes_are_seen()
 
     def _scale(self, plan: Plan) -> None:
@@ -262,6 +298,10 @@ class Simulation:
                 del held[revision]
                 if kind == "Deployment":
                     self._note_cut(revision)
+        wanted = {_key(name) for kind, name in planned if kind == "Job"}
+        for key in [key for key in seen.jobs if key not in wanted and key in truth.jobs]:
+            self._spend()
+            del truth.jobs[key]
         self._own_writes_are_seen()
 
     def _note_cut(self, revision: str) -> None:
@@ -300,6 +340,7 @@ class Simulation:
         for revision in [rev for rev in self.seen.pods if rev not in self.truth.pods]:
             del self.seen.pods[revision]
         self.seen.records, self.seen.config = dict(self.truth.records), self.truth.config
+        self.seen.jobs = {key: replace(self.seen.jobs.get(key, it)) for key, it in self.truth.jobs.items()}
 
     def _note_raised(self, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:
         """Where a decision gives a canary more than before: it and the pods that the operator saw ready then."""
@@ -315,12 +356,21 @@ def _config(manifest: Manifest) -> Config:
     return Config(annotations[names.CONFIG_VERSION], json.loads(annotations[names.WEIGHTS]), frozenset(known))
 
 
+def _key(job: str) -> str:
+    return job.rpartition("-")[2]
+
+
+def _known_to(job: Manifest) -> str:
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return RuntimeConfig.model_validate_json(container["env"][0]["value"]).known_uri or ""
+
+
 def _in_files(data: Any) -> list[str]:
     return re.findall(r"^  name: '?([0-9a-f]{10})'?$", data["cds.yaml"], re.MULTILINE)
 
 
 def _in_route(spec: Any) -> list[str]:
-    return [ref["name"].removeprefix(f"{NAME}-") for ref in spec["rules"][0]["backendRefs"]]
+    return [ref["name"].removeprefix(f"{NAME}-") for ref in spec["rules"][0].get("backendRefs", [])]
 
 
 def _drive(coroutine: Any) -> Any:

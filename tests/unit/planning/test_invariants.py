@@ -17,6 +17,8 @@ from .world import make_spec
 
 REPLICAS = 3
 DRAIN_SECONDS = 30
+ALIAS = {"uri": "models:/m@champion", "endpoint": "http://mlflow:5000"}
+FOLLOWED = {**ALIAS, "poll": "10s"}
 ANALYSIS = {
     "interval": "5s",
     "minRequests": 50,
@@ -52,15 +54,29 @@ class Rollouts(RuleBasedStateMachine):
         self.sim: Simulation
         self.asked = 0
 
-    @initialize(walk=st.sampled_from(list(WALKS)), router=st.sampled_from(ROUTERS))
-    def serve_the_first_version(self, walk: str, router: dict[str, Any]) -> None:
+    @initialize(walk=st.sampled_from(list(WALKS)), router=st.sampled_from(ROUTERS), followed=st.booleans())
+    def serve_the_first_version(self, walk: str, router: dict[str, Any], followed: bool) -> None:
         rollout = {"drainDelay": f"{DRAIN_SECONDS}s", "readyDeadline": "10m", **WALKS[walk]}
-        self.sim = Simulation(make_spec(uri(1), scaling={"replicas": REPLICAS}, rollout=rollout, router=router))
+        spec = make_spec(uri(1), scaling={"replicas": REPLICAS}, rollout=rollout, router=router)
+        self.sim = Simulation(spec | ({"model": FOLLOWED} if followed else {}))
         self.sim.settle()
 
     @rule(number=st.integers(1, 4))
     def another_version(self, number: int) -> None:
         self.sim.ask(model=make_spec(uri(number))["model"])
+
+    @rule(poll=st.booleans())
+    def an_alias_is_asked_for(self, poll: bool) -> None:
+        self.sim.ask(model=FOLLOWED if poll else ALIAS)
+
+    @rule(alias=st.sampled_from([None, 1, 2, 3]))
+    def the_alias_moves(self, alias: int | None) -> None:
+        self.sim.alias = alias
+
+    @rule(answers=st.booleans())
+    def the_registry(self, answers: bool) -> None:
+        """Where it does not answer, resolvers run on."""
+        self.sim.registry_answers = answers
 
     @rule(walk=st.sampled_from(list(WALKS)))
     def another_walk(self, walk: str) -> None:
@@ -200,6 +216,10 @@ class Rollouts(RuleBasedStateMachine):
         assert len(answered) == len(set(answered))
 
     @invariant()
+    def nobody_looks_twice_at_a_time(self) -> None:
+        assert self.sim.most_jobs <= 1
+
+    @invariant()
     def status_stays_small(self) -> None:
         status = self.sim.status
         assert len(status.history) <= 11
@@ -216,7 +236,7 @@ class Rollouts(RuleBasedStateMachine):
     def leave_alone(self) -> None:
         """The world is calm: watches and routers follow, stable is well, nothing is measured."""
         sim = self.sim
-        sim.routers_follow = True
+        sim.routers_follow = sim.registry_answers = True
         sim.lag(False)
         sim.windows = None
         for revision in list(sim.truth.pods):
@@ -244,6 +264,7 @@ class Rollouts(RuleBasedStateMachine):
         status = self.sim.status
         live = {one.revision for one in (status.stable, status.canary) if one}
         assert status.draining == []
+        assert self.sim.truth.jobs == {}
         assert set(self.sim.truth.pods) == live
         assert live <= set(self.sim.truth.records)
         # And a calm world is left alone.

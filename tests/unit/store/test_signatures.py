@@ -178,7 +178,7 @@ def test_the_key_is_the_policys_never_the_bundles(signed: Path, keys: tuple[Path
     assert reason_of(tmp_path / "forged", by_key(keys)) is Reason.SIGNATURE_INVALID
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_changed_byte_of_a_bundle_or_a_file_gets_through(
     data: st.DataObject, signed: Path, template: Path, keys: tuple[Path, Path]
@@ -211,7 +211,7 @@ def signed_part(bundle: bytes) -> Any:
     return json.loads(bundle)["dsseEnvelope"]["payload"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     bundle=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

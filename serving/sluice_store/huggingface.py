@@ -86,6 +86,8 @@ class Hub:
 
         def ask() -> bytes:
             response = self.web.ask("GET", self.base + path)
+            if response.headers.get("x-error-code") == "RepoNotFound":
+                raise PackageError(Reason.SOURCE_NOT_FOUND, _nowhere(self.uri))  # 401, where the Hub may not say 404
             check_status(response, about=self.uri.text)
             return response.content
 
@@ -168,6 +170,13 @@ def package_files(revision: Revision, folder: str, max_bytes: int) -> list[Repos
 def _hub(uri: ModelUri, config: RuntimeConfig) -> Hub:
     secret, base = Secret(Path(config.credentials_dir)), endpoint_of(config)
     return Hub(Web(base, config.fetching, auth=auth_of(secret), ca=secret.ca), base, uri, config.fetching)
+
+
+def _nowhere(uri: ModelUri) -> str:
+    return (
+        f"the Hub has no model repository {uri.path}, or only for others; check spec.model.uri, and the token in the "
+        "Secret named in spec.model.credentials"
+    )
 
 
 def _file(sibling: _Sibling, name: str) -> RepositoryFile:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -207,6 +208,15 @@ class Bench:
         await upstream.start()
         self._stack.push_async_callback(upstream.stop)
         return upstream
+
+    async def site(self, app: web.Application, context: ssl.SSLContext) -> int:
+        """The port of a web server over TLS."""
+        runner = web.AppRunner(app, shutdown_timeout=1)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        port = free_port()
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
+        return port
 
     def refusing(self) -> Address:
         """An address that refuses connections for as long as the bench lasts: bound, so nobody else gets its port."""

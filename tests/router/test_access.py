@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,13 @@ async def routed(bench: Bench, pod: Pod, wanted: Traffic, other: Pod | None = No
 async def raw(router: Router, request: bytes) -> int:
     """Status of a request that goes out exactly as it is written; 0 where the connection is closed instead."""
     reader, writer = await asyncio.open_connection("127.0.0.1", router.layout.endpoint_port)
-    writer.write(request)
-    line = (await reader.readline()).decode()
+    line = ""
+    with suppress(ConnectionError):
+        writer.write(request)
+        line = (await reader.readline()).decode()
     writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
     found = re.match(r"HTTP/1\.1 (\d+)", line)
     return int(found[1]) if found else 0
 

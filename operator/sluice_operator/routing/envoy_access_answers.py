@@ -9,9 +9,13 @@ GRPC_STATUS = "x-sluice-grpc-status"
 """Tells the script behind a rule over data which status a refusal is over gRPC: `ext_authz` calls all that it refuses
 PERMISSION_DENIED."""
 
+FORBIDDEN = "x-sluice-forbidden"
+"""Set by the script that looks at claims, where it refuses a request."""
+
 _INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _UNAVAILABLE, _UNAUTHENTICATED = "3", "8", "14", "16"
 _TOO_OFTEN = "this caller asks more often than is allowed"
 _TOO_LARGE = "the request is larger than access.data.maxRequestBytes"
+_FOREIGN = "the token is for another audience"
 _CANNOT_CHECK = "whether this caller may ask cannot be checked now"
 _GRPC: Json = {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}}
 _EXTERNAL: Json = {"response_flag_filter": {"flags": ["UAEX"]}}
@@ -21,17 +25,26 @@ _PLAIN: Json = {"body_format_override": {"text_format_source": {"inline_string":
 def answers(access: Access, caller: str, unchecked: str) -> Json:
     """`caller` and `unchecked` are headers of whom the filters have let in: only then are rates counted."""
     often = _all(_status(429), {"or_filter": {"filters": [_has(caller), _has(unchecked)]}})
+    foreign = _foreign(caller) if access.jwt else []
     about_data = _about_data(access, caller) if access.data else []
-    return {**V2_ERRORS, "mappers": [*about_data, *_put(often, _TOO_OFTEN), {"filter": _GRPC, **_PLAIN}]}
+    return {**V2_ERRORS, "mappers": [*foreign, *about_data, *_put(often, _TOO_OFTEN), {"filter": _GRPC, **_PLAIN}]}
+
+
+def _foreign(caller: str) -> list[Json]:
+    """A token for somebody else is no token here (RFC 6750, 3.1); `jwt_authn` says 403, and to nothing else."""
+    unseen = [_has(name, invert_match=True) for name in (caller, FORBIDDEN)]
+    challenge = _header("www-authenticate", 'Bearer realm="sluice", error="invalid_token"')
+    return _put(_all(_status(403), *unseen), _FOREIGN, _UNAUTHENTICATED, challenge, status_code=401)
 
 
 def _about_data(access: Access, caller: str) -> list[Json]:
     """What `ext_authz` refuses or cannot find out, and what it lets pass unjudged, which the gate then refuses."""
+    later = _header("retry-after", "1")
     unjudged = _all(_status(403), _has(caller)) if access.jwt else _status(403)
     return [
-        *_put(_all(_EXTERNAL, _status(503)), _CANNOT_CHECK, _UNAVAILABLE, retry=True),
+        *_put(_all(_EXTERNAL, _status(503)), _CANNOT_CHECK, _UNAVAILABLE, later),
         *_put(_all(_EXTERNAL, _status(403))),
-        *_put(unjudged, _CANNOT_CHECK, _UNAVAILABLE, retry=True, status_code=503),
+        *_put(unjudged, _CANNOT_CHECK, _UNAVAILABLE, later, status_code=503),
         *_put(_all(_EXTERNAL, _status(401)), grpc=_UNAUTHENTICATED),
         *_put(_status(413), _TOO_LARGE, _RESOURCE_EXHAUSTED),
         *_put(_all(_EXTERNAL, _status(429)), grpc=_RESOURCE_EXHAUSTED),
@@ -39,27 +52,26 @@ def _about_data(access: Access, caller: str) -> list[Json]:
     ]
 
 
-def _put(filter_: Json, sentence: str = "", grpc: str = "", *, retry: bool = False, **more: int) -> list[Json]:
+def _put(filter_: Json, sentence: str = "", grpc: str = "", *headers: Json, **more: int) -> list[Json]:
     """What is said to gRPC, and to REST; the answer's own words without a sentence."""
-    mapped = {"body": {"inline_string": sentence}} if sentence else {}
-    later = [_header("retry-after", "1")] if retry else []
-    told = [*later, *([_header(GRPC_STATUS, grpc)] if grpc else [])]
+    mapped = {"body": {"inline_string": sentence}, **more} if sentence else {}
+    told = [*headers, _header(GRPC_STATUS, grpc)] if grpc else list(headers)
     return [
-        {"filter": _all(_GRPC, filter_), **mapped, **more, **_headers(told), **_PLAIN},
-        {"filter": filter_, **mapped, **more, **_headers(later)},
+        {"filter": _all(_GRPC, filter_), **mapped, **_added(told), **_PLAIN},
+        {"filter": filter_, **mapped, **_added(list(headers))},
     ]
 
 
-def _headers(added: list[Json]) -> Json:
-    return {"headers_to_add": added} if added else {}
+def _added(headers: list[Json]) -> Json:
+    return {"headers_to_add": headers} if headers else {}
 
 
 def _all(*filters: Json) -> Json:
     return {"and_filter": {"filters": list(filters)}}
 
 
-def _has(name: str) -> Json:
-    return {"header_filter": {"header": {"name": name, "present_match": True}}}
+def _has(name: str, **more: bool) -> Json:
+    return {"header_filter": {"header": {"name": name, "present_match": True, **more}}}
 
 
 def _status(code: int) -> Json:

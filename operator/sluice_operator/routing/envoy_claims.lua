@@ -54,6 +54,7 @@ local function encoded(name)
 end
 
 local function forbid(handle, text)
+  handle:headers():replace("x-sluice-forbidden", "true")
   handle:respond({ [":status"] = "403" }, text)
 end
 

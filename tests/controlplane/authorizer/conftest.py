@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,10 @@ def granted(account: str, name: str) -> tuple[Object, Object]:
     }
 
 
-@pytest.fixture(scope="session")
-def shop(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+@contextmanager
+def shop_of(api_server: ApiServer, folder: Path) -> Iterator[Shop]:
+    """A shop on this server; the authorizer's credentials are written into `folder`."""
+    (own := folder / "credentials").mkdir()
     with api_server.namespace("authorizer") as kube:
         for account in ("authorizer", "app", "nobody", "comes-and-goes"):
             kube.run("create", "serviceaccount", account)
@@ -72,9 +75,14 @@ def shop(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
             *("create", "clusterrolebinding", f"{kube.namespace}-authorizer", "--clusterrole=system:auth-delegator"),
             f"--serviceaccount={kube.namespace}:authorizer",
         )
-        own = kube.run("create", "token", "authorizer").strip()
-        found = Shop(kube, api_server.credentials(tmp_path_factory.mktemp("authorizer"), own))
+        found = Shop(kube, api_server.credentials(own, kube.run("create", "token", "authorizer").strip()))
         found.grant("app", "m")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def shop(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with shop_of(api_server, tmp_path_factory.mktemp("authorizer")) as found:
         yield found
 
 

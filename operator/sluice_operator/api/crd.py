@@ -84,6 +84,7 @@ def _column(name: str, path: str, description: str, kind: str = "string", priori
 COLUMNS = (
     _column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether a version is loaded and answers."),
     _column("Stable", ".status.stable.revision", "The revision that owns the traffic."),
+    _column("Version", ".status.stable.modelVersion", "What the stable version calls itself."),
     _column("Canary", ".status.canary.revision", "The revision under judgement."),
     _column("Weight", ".status.rollout.verifiedWeight", "Percent that every router gives the canary.", "integer"),
     _column("Step", ".status.step", "Step of the rollout."),
@@ -92,6 +93,7 @@ COLUMNS = (
     _column("Age", ".metadata.creationTimestamp", "Time since creation.", "date"),
     _column("Available", ".status.readyReplicas", "Model pods that are ready.", "integer", 1),
     _column("URI", ".spec.model.uri", "Where the wanted package is.", priority=1),
+    _column("Source", ".status.stable.uri", "Where the stable version's package came from.", priority=1),
     _column("URL", ".status.url", "Where applications send requests.", priority=1),
 )
 

@@ -52,8 +52,18 @@ def _head(shown: Json) -> Table:
     table.add_row("Health", Text(f"{symbol} {shown['health']}{reason}", style=colour))
     table.add_row("", Text(shown["message"]))
     table.add_row("Spec", Text(shown["uri"]))
+    if reference := shown["reference"]:
+        table.add_row("is", _reference(reference))
     table.add_row("Endpoint", Text(shown["url"]))
     return table
+
+
+def _reference(reference: Json) -> Text:
+    version = f", version {reference['version']}" if reference["version"] else ""
+    told = Text(f"{reference['uri']}{version}; looked at {clock(reference['at'])}")
+    if reference["failure"]:
+        told.append(f"; the last look failed: {reference['failure']}", style="yellow")
+    return told
 
 
 def _steps(shown: Json) -> Table:

@@ -33,6 +33,7 @@ def picture(
         "name": found["metadata"]["name"],
         "namespace": found["metadata"]["namespace"],
         "uri": found["spec"]["model"]["uri"],
+        "reference": _reference(found["spec"]["model"]["uri"], status),
         "url": status.url,
         **headline(status, found["metadata"].get("generation", 0))._asdict(),
         "steps": steps(_walk(rollout), status, now),
@@ -46,6 +47,15 @@ def picture(
         "history": history(status),
         "events": [_event(event) for event in events[-EVENTS_SHOWN:]],
     }
+
+
+def _reference(asked: str, status: ModelDeploymentStatus) -> dict[str, Any] | None:
+    """What the tag, branch or alias in the spec stands for, and how the last look at it went."""
+    resolved, poll = status.resolved, status.poll
+    if resolved is None or resolved.reference != asked:
+        return None
+    looked = poll.started_at if poll else resolved.at
+    return {"uri": resolved.uri, "version": resolved.version, "at": looked, "failure": poll.message if poll else ""}
 
 
 def _walk(rollout: Json) -> list[dict[str, Any]]:
@@ -109,6 +119,7 @@ def _revision(
         "role": role,
         "weight": weight,
         "uri": live.uri,
+        "reference": live.reference,
         "digest": live.digest,
         "modelVersion": live.model_version,
         "replicas": live.replicas,

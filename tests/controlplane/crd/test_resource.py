@@ -106,7 +106,7 @@ def test_the_table_shows_what_a_person_looks_for(kube: Kube) -> None:
         "conditions": [
             {"type": "Ready", "status": "True", "reason": "Serving", "lastTransitionTime": "2026-01-01T00:00:00Z"}
         ],
-        "stable": {"revision": "1111111111"},
+        "stable": {"revision": "1111111111", "modelVersion": "2.1"},
         "canary": {"revision": "2222222222"},
         "rollout": {"verifiedWeight": 25},
         "step": "2/3",
@@ -121,6 +121,7 @@ def test_the_table_shows_what_a_person_looks_for(kube: Kube) -> None:
         "NAME": "table",
         "READY": "True",
         "STABLE": "1111111111",
+        "VERSION": "2.1",
         "CANARY": "2222222222",
         "WEIGHT": "25",
         "STEP": "2/3",

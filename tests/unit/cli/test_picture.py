@@ -102,6 +102,26 @@ def test_health_in_a_word(health: str, conditions: list[Any]) -> None:
     assert health in text(shown(deployment(conditions)))
 
 
+def test_what_an_alias_stands_for_and_how_the_last_look_went() -> None:
+    found = deployment([condition("Ready", "True", "Serving")])
+    assert shown(found)["reference"] is None
+    found["spec"]["model"]["uri"] = "models:/m@champion"
+    found["status"] |= {
+        "resolved": {
+            "specHash": "h",
+            "uri": "models:/m/3",
+            "reference": "models:/m@champion",
+            "digest": "sha256:" + "a" * 64,
+            "version": "2.1",
+            "at": "2026-01-01T11:00:00.000000Z",
+        },
+        "poll": {"specHash": "h", "startedAt": "2026-01-01T11:59:00.000000Z"},
+    }
+    assert "models:/m/3, version 2.1; looked at" in text(shown(found))
+    found["status"]["poll"] |= {"failures": 2, "reason": "SourceUnreachable", "message": "no route"}
+    assert "the last look failed: no route" in text(shown(found))
+
+
 def test_a_spec_that_the_operator_has_not_seen_is_never_shown_as_healthy() -> None:
     found = deployment([condition("Ready", "True", "Serving")])
     found["metadata"]["generation"] = 4

@@ -17,6 +17,8 @@ from unit.operator.kube_objects import condition, container, metadata, pod, term
 KEY = Key("shop", "one")
 DIGEST = "sha256:" + "a" * 64
 RESOLVED = json.dumps({"digest": DIGEST, "name": "m", "version": "1"})
+BEHIND = json.dumps({"digest": DIGEST, "name": "m", "version": "1", "uri": "models:/m/3"})
+STAYS = json.dumps({"digest": "", "name": "", "version": "", "uri": "models:/m/3"})
 
 
 def labelled(component: Any, revision: Any = None) -> Any:
@@ -153,6 +155,14 @@ RESOLVERS = {
     "has the digest": (
         [(JOB, job(COMPLETE)), (POD, job_pod({"state": terminated(0, RESOLVED, "Completed")}))],
         Resolver("Succeeded", DIGEST, version="1"),
+    ),
+    "found the version behind an alias": (
+        [(JOB, job()), (POD, job_pod({"state": terminated(0, BEHIND, "Completed")}))],
+        Resolver("Succeeded", DIGEST, version="1", uri="models:/m/3"),
+    ),
+    "found the alias where it was": (
+        [(JOB, job()), (POD, job_pod({"state": terminated(0, STAYS, "Completed")}))],
+        Resolver("Succeeded", uri="models:/m/3"),
     ),
     "tries again": (
         [(JOB, job()), (POD, job_pod({"state": terminated(1, word("SourceUnreachable", "no route"))}))],

@@ -16,7 +16,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from sluice.config import Fetching, RuntimeConfig
 from sluice.failures import PackageError, Reason
@@ -40,9 +40,15 @@ _HURRY_SECONDS = 10.0
 
 
 class _TokenAnswer(BaseModel):
-    token: str = ""
-    access_token: str = ""
+    token: Annotated[str, Field(pattern=r"^[\x21-\x7e]*$")] = ""
+    access_token: Annotated[str, Field(pattern=r"^[\x21-\x7e]*$")] = ""
     expires_in: Annotated[float, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _has_one(self) -> _TokenAnswer:
+        if not self.token and not self.access_token:
+            raise ValueError("neither token nor access_token")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,10 @@ class Web:
                 yield response
             finally:
                 response.close()
+        except httpx.LocalProtocolError:
+            # Not chained, because it quotes the header.
+            message = "a request could not be sent; check the Secret named in spec.model.credentials for line breaks"
+            raise PackageError(Reason.SOURCE_FORBIDDEN, message) from None
         except (httpx.TransportError, OSError) as error:
             raise TransientError(f"{type(error).__name__}: {error}") from error
 

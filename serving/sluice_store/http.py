@@ -13,7 +13,7 @@ from sluice.archive import extract_archive
 from sluice.config import RuntimeConfig
 from sluice.uri import ModelUri
 from sluice_store.secret import Secret
-from sluice_store.transfer import CHUNK_BYTES, ChangedError, Open, Part, Transfer
+from sluice_store.transfer import ChangedError, Open, Part, Transfer
 from sluice_store.web import Bearer, Web, check_status, shown
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -61,7 +61,7 @@ def _range(offset: int, validator: str | None) -> dict[str, str]:
 def _part(response: httpx.Response) -> Part:
     headers = response.headers
     validator = headers.get("etag") or headers.get("last-modified")
-    chunks = response.iter_raw(CHUNK_BYTES)
+    chunks = response.iter_raw()  # as they come: what a buffer holds is lost in a cut
     if response.status_code == 206:
         found = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
         if found is None:

@@ -32,8 +32,8 @@ PROGRESS_BYTES = 64 * 1024
 WINDOW_SECONDS = 60.0
 """PROGRESS_BYTES must arrive in each, or the line counts as dead although it is never quite silent."""
 
-CHUNK_BYTES = 256 * 1024
-"""What readers ask for at a time."""
+CHUNK_BYTES = 64 * 1024
+"""What readers that gather bytes gather at a time: what they hold is lost in a cut."""
 
 T = TypeVar("T")
 

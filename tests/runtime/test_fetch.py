@@ -15,7 +15,10 @@ from sluice.digest import package_digest
 from sluice.failures import Failure, PackageError, Reason, Resolved
 from sluice.package import write_package
 from sluice_store.fetching import fetch_package
+from sluice_store.web import Web
 from support.ports import free_port
+
+PATIENT = Fetching(attempts=9, backoff_seconds=0)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,12 @@ def test_a_failed_step_exits_with_1_and_leaves_its_reason(web: WebServer, tmp_pa
         ("page", Reason.INVALID_PACKAGE, 1),
         ("claims-much", Reason.PACKAGE_TOO_LARGE, 1),
         ("circle", Reason.SOURCE_UNREACHABLE, 6),
+        ("claims-more", Reason.SOURCE_UNREACHABLE, 3),
+        ("ever-changing", Reason.SOURCE_CHANGED, 4),
+        ("to-metadata", Reason.ADDRESS_REFUSED, 1),
+        ("to-cluster", Reason.ADDRESS_REFUSED, 1),
+        ("to-file", Reason.ADDRESS_REFUSED, 1),
+        ("to-nonsense", Reason.SOURCE_UNREACHABLE, 3),
     ],
 )
 def test_each_fault_has_its_reason_and_only_transient_ones_are_retried(
@@ -109,9 +118,52 @@ def test_each_fault_has_its_reason_and_only_transient_ones_are_retried(
     assert web.seen[path.replace("-", "_")] == requests
 
 
-@pytest.mark.parametrize("path", ["bad-once", "cut-once", "moved"])
+@pytest.mark.parametrize("path", ["bad-once", "busy-once", "cut-once", "cut-often", "cut-and-changed", "moved"])
 def test_a_fault_that_passes_is_overcome(path: str, web: WebServer, tmp_path: Path) -> None:
-    assert fetch_package(config_for(f"{web.url}/{path}", tmp_path)).manifest.name == "shop"
+    config = config_for(f"{web.url}/{path}", tmp_path, fetching=PATIENT)
+    assert fetch_package(config).manifest.name == "shop"
+
+
+def test_a_download_goes_on_where_it_was_cut(
+    web: WebServer, digest_and_archive: tuple[str, Path], tmp_path: Path
+) -> None:
+    config = config_for(f"{web.url}/cut-often", tmp_path, digest=digest_and_archive[0], fetching=PATIENT)
+    fetch_package(config)
+    piece = digest_and_archive[1].stat().st_size // 4 + 1
+    assert web.ranges == [0, piece, 2 * piece, 3 * piece]
+
+
+def test_a_redirect_does_not_reach_a_neighbour_by_another_name(web: WebServer, tmp_path: Path) -> None:
+    """What is asked for is on an address of the network, and it points to one on loopback."""
+    answers = {"store.example.com": ["127.0.0.1"], "localhost": ["127.0.0.2"]}
+    with (
+        Web(
+            f"http://store.example.com:{web.server_port}/", Fetching(), resolve=lambda host, _: answers[host]
+        ) as client,
+        pytest.raises(PackageError) as caught,
+        client.stream("GET", f"http://store.example.com:{web.server_port}/to-loopback"),
+    ):
+        pass
+    assert caught.value.reason is Reason.ADDRESS_REFUSED
+
+
+def test_a_connection_goes_to_the_address_that_was_checked(web: WebServer) -> None:
+    url = f"http://store.example.com:{web.server_port}/ok"
+    with Web(url, Fetching(), resolve=lambda host, _: ["127.0.0.1"]) as client:
+        assert client.ask("GET", url).status_code == 200
+
+
+def test_a_proxy_of_the_environment_is_asked(
+    web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digest_and_archive: tuple[str, Path]
+) -> None:
+    monkeypatch.setenv("http_proxy", web.url)
+    url = "http://no-such-host.example.com/ok"
+    with Web(url, Fetching(), resolve=unknown) as client:
+        assert client.ask("GET", url).content == digest_and_archive[1].read_bytes()
+
+
+def unknown(host: str, _: int) -> list[str]:
+    raise OSError(f"{host} is not known")
 
 
 def test_a_server_that_falls_silent_is_given_up(web: WebServer, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -15,10 +16,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     archive = b""
     seen: Counter[str]
     authorization: list[str]
+    ranges: list[int]
     released: threading.Event
 
     def do_GET(self) -> None:
-        name = self.path.strip("/").split("?")[0].removesuffix(".tar.gz").replace("-", "_")
+        # Through a proxy the whole URL is asked for.
+        name = urlsplit(self.path).path.strip("/").removesuffix(".tar.gz").replace("-", "_")
         self.seen[name] += 1
         self.authorization.append(self.headers.get("Authorization", ""))
         if name.isdigit():
@@ -30,7 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         for key, value in headers.items():
-            self.send_header(key, value)
+            self.send_header(key.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -68,6 +71,51 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
         self.close_connection = True
 
+    def ranged(self, etag: str = '"v1"', cut: int | None = None) -> None:
+        """The archive, or what is asked of it on the condition that it is still the same."""
+        asked = self.headers.get("Range", "")
+        start = int(asked[len("bytes=") : -1]) if asked and self.headers.get("If-Range") == etag else 0
+        self.ranges.append(start)
+        rest, whole = self.archive[start:], len(self.archive)
+        span = f"bytes {start}-{whole - 1}/{whole}"
+        self.answer(206 if start else 200, rest[:cut], len(rest), ETag=etag, Content_Range=span)
+        self.close_connection = cut is not None
+
+    def cut_often(self) -> None:
+        self.ranged(cut=len(self.archive) // 4 + 1)
+
+    def cut_and_changed(self) -> None:
+        seen = self.seen["cut_and_changed"]
+        self.ranged(etag=f'"v{min(seen, 2)}"', cut=200 if seen == 1 else None)
+
+    def ever_changing(self) -> None:
+        self.ranged(etag=f'"v{self.seen["ever_changing"]}"', cut=200)
+
+    def busy_once(self) -> None:
+        if self.seen["busy_once"] == 1:
+            self.answer(429, b"", Retry_After="0")
+        else:
+            self.ok()
+
+    def claims_more(self) -> None:
+        self.answer(200, self.archive, len(self.archive) + 10)
+        self.close_connection = True
+
+    def to_loopback(self) -> None:
+        self.answer(302, b"", Location="http://localhost:1/ok")
+
+    def to_metadata(self) -> None:
+        self.answer(307, b"", Location="http://169.254.169.254/latest/meta-data/")
+
+    def to_cluster(self) -> None:
+        self.answer(301, b"", Location="http://10.96.0.1/")
+
+    def to_file(self) -> None:
+        self.answer(302, b"", Location="file:///etc/passwd")
+
+    def to_nonsense(self) -> None:
+        self.answer(302, b"", Location="http://[::1/")
+
     def moved(self) -> None:
         self.answer(302, b"", Location="/ok")
 
@@ -86,15 +134,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class WebServer(http.server.ThreadingHTTPServer):
-    """The server; `seen` counts requests by path, `authorization` holds the header of each."""
+    """The server; `seen` counts requests by path, `authorization` and `ranges` hold what each asked with and for."""
 
     daemon_threads = True
 
     def __init__(self, archive: bytes) -> None:
         self.seen: Counter[str] = Counter()
         self.authorization: list[str] = []
+        self.ranges: list[int] = []
         self.released = threading.Event()
-        own = {"archive": archive, "seen": self.seen, "authorization": self.authorization, "released": self.released}
+        kept = {"seen": self.seen, "authorization": self.authorization, "ranges": self.ranges}
+        own = {"archive": archive, "released": self.released, **kept}
         super().__init__(("127.0.0.1", 0), type("OwnHandler", (Handler,), own))
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 

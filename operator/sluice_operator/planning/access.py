@@ -26,13 +26,12 @@ def guard(resource: ModelDeployment, authorizer: Authorizer | None) -> Guard | N
 
 def judge(s: Situation, unchanged: bool) -> tuple[bool, str, str]:
     """Whether callers are checked as the spec says, and why, in a word and in a sentence. `unchanged`: this was so
-    before, for the same spec; weights that are under way to the routers are no reason to doubt it.
+    before, for the same spec; whatever else is under way to the routers is no reason to doubt it.
     """
     access = s.resource.spec.access
     if lack := _lack(access, s.authorizer):
         return False, lack.reason, lack.message
-    moving = s.status.rollout is not None or bool(s.status.draining)
-    if not s.verified and not (unchanged and moving):
+    if not (s.verified or unchanged):
         return False, "ConfigPending", "not every router is seen to check callers as the spec says"
     return True, "Enforced", _said(access)
 

@@ -54,6 +54,15 @@ def webhooks(**fields: Any) -> dict[str, Any]:
     return {"rollout": {"webhooks": [{"name": "board", "url": "http://board/ask"} | fields]}}
 
 
+def access(**fields: Any) -> dict[str, Any]:
+    return {"access": fields}
+
+
+def by_token(**fields: Any) -> dict[str, Any]:
+    return access(mode="JWT", jwt={"issuer": "https://login.example"} | fields)
+
+
+KEYS_AT = {"jwksUri": "https://login.example/keys"}
 MLFLOW = {"endpoint": "http://mlflow.ml.svc:5000"}
 ALIAS = {"uri": "models:/shop@champion", "poll": "1m", **MLFLOW}
 KEYLESS = {"issuer": "https://accounts.example", "identity": "a@b.example"}
@@ -276,6 +285,66 @@ TABLE = (
         ("spec", "answersDiffer needs the backend Envoy"),
         spec={
             **compared(metric="answersDiffer", max=0.02),
+            "router": {"backend": "GatewayAPI", "gateway": {"parentRefs": [{"name": "public"}]}},
+        },
+    ),
+    Refused("an unknown way to know callers", ("spec.access.mode", '"Kubernetes", "JWT"'), spec=access(mode="Basic")),
+    Refused("tokens of nobody", ("spec.access", "mode JWT needs jwt"), spec=access(mode="JWT")),
+    Refused(
+        "an issuer that nobody asks for",
+        ("spec.access", "other modes have none"),
+        spec=access(mode="Kubernetes", jwt={"issuer": "x", **KEYS_AT}),
+    ),
+    Refused("an issuer without keys", ("access.jwt", "exactly one of jwksUri"), spec=by_token()),
+    Refused("keys from two places", ("access.jwt", "exactly one of jwksUri"), spec=by_token(jwks="{}", **KEYS_AT)),
+    Refused(
+        "a key that everybody reads and nobody may know",
+        ("access.jwt", "public keys only"),
+        spec=by_token(jwks='{"keys": [{"kty": "oct", "k": "x"}]}'),
+    ),
+    Refused("keys that are no URL", ("access.jwt.jwksUri", "https?://"), spec=by_token(jwksUri="file:///etc/passwd")),
+    Refused(
+        "keys that are asked for all the time",
+        ("access.jwt", "at least 10s"),
+        spec=by_token(cacheDuration="1s", **KEYS_AT),
+    ),
+    Refused("CAs of no server", ("access.jwt", "caBundle belongs to"), spec=by_token(jwks="{}", caBundle="x")),
+    Refused("no audience", ("access.audiences", "at least 1"), spec=access(mode="Kubernetes", audiences=[])),
+    Refused(
+        "a rule without callers",
+        ("spec.access", "set mode to Kubernetes or JWT"),
+        spec=access(data={"entities": ["x"], "rule": "true"}),
+    ),
+    Refused(
+        "a rate without callers",
+        ("spec.access", "set mode to Kubernetes or JWT"),
+        spec=access(rateLimit={"requests": 1}),
+    ),
+    Refused(
+        "a burst below the rate",
+        ("access.rateLimit", "burst is at least requests"),
+        spec=access(mode="Kubernetes", rateLimit={"requests": 10, "burst": 5}),
+    ),
+    Refused(
+        "the unchecked let in past a rule",
+        ("spec.access", "never lets anybody in"),
+        spec=access(mode="Kubernetes", onUnavailable="Allow", data={"entities": ["x"], "rule": "true"}),
+    ),
+    Refused(
+        "the unchecked let in by anybody's token",
+        ("spec.access", "never lets anybody in"),
+        spec=access(mode="JWT", jwt={"issuer": "x", **KEYS_AT}, onUnavailable="Allow"),
+    ),
+    Refused(
+        "a request too large to be held",
+        ("access.data", "at most 64Mi"),
+        spec=access(mode="Kubernetes", data={"entities": ["x"], "rule": "true", "maxRequestBytes": "65Mi"}),
+    ),
+    Refused(
+        "callers known at a gateway",
+        ("spec", "a gateway has authentication of its own"),
+        spec={
+            **access(mode="Kubernetes"),
             "router": {"backend": "GatewayAPI", "gateway": {"parentRefs": [{"name": "public"}]}},
         },
     ),

@@ -10,7 +10,8 @@ What a data scientist does, with the folder that `sluice package` wrote, is
 
 or `create_model_version("iris", f"runs:/{run_id}/package")`. The tag may be left out; where it is, it must be true.
 The version's artifacts are the package's folder, or hold one folder or archive with a `model.yaml`. They come from the
-server itself (`--serve-artifacts`, its default), or straight from the object store in which it keeps them.
+server itself (`--serve-artifacts`, its default), or straight from the object store in which it keeps them: then its
+keys are in the Secret too, and `MLFLOW_S3_ENDPOINT_URL`, if it is not Amazon's.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def obtain(uri: ModelUri, config: RuntimeConfig, folder: Path) -> None:
         elif place.uri.scheme in ("http", "https"):
             server.save_archive(place.uri, folder)
         else:
-            # The endpoint is MLflow's, and not that of the store in which it keeps its artifacts.
-            obtain_elsewhere(place.uri, config.model_copy(update={"store": Store()}), folder)
+            store = Store(endpoint=artifact_endpoint(place.uri, Secret(Path(config.credentials_dir))))
+            obtain_elsewhere(place.uri, config.model_copy(update={"store": store}), folder)
     settle(folder, limit, uri.text)
     _check_tag(version, folder, uri)
 
@@ -95,6 +96,17 @@ def endpoint_of(config: RuntimeConfig, environ: Mapping[str, str] = os.environ) 
             Reason.INVALID_CONFIG, "models:/ needs the address of the MLflow server; set spec.model.endpoint"
         )
     return endpoint.rstrip("/")
+
+
+def artifact_endpoint(uri: ModelUri, secret: Secret, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Where the store of the artifacts is, by names that MLflow knows; None: where its provider has it.
+
+    The endpoint of the spec is MLflow's.
+    """
+    if uri.scheme != "s3":
+        return None
+    names = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    return secret.get(*names) or next((environ[name] for name in names if environ.get(name)), None)
 
 
 @dataclass(frozen=True, slots=True)

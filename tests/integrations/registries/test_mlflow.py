@@ -13,12 +13,16 @@ import pytest
 from integrations.environments import environment
 from integrations.registries.fetching import config_for, digest_at, refusal_of
 from integrations.registries.servers import MLFLOW, PATIENCE, Server, mlflow_server
+from integrations.stores.conftest import s3_store
 from integrations.stores.lines import line_to, nothing
+from integrations.stores.packing import Shelf
 from runtime.harness import run
 from sluice.archive import write_archive
 from sluice.digest import package_digest
 from sluice.failures import Reason, Resolved
 from unit.store.packages import make_package
+
+__all__ = ["s3_store"]
 
 REGISTER = Path(__file__).with_name("register.py")
 
@@ -117,6 +121,16 @@ def test_artifacts_on_the_servers_own_disk_are_not_looked_for_in_the_pod(mlflow:
         error = refusal_of(f"models:/elsewhere/{version}", tmp_path / str(version), **at(mlflow))
         assert error.reason is Reason.INVALID_CONFIG, source
         assert "--serve-artifacts" in error.message
+
+
+def test_artifacts_in_an_object_store_are_read_from_there(mlflow: Server, s3_store: Shelf, tmp_path: Path) -> None:
+    call(mlflow, "registered-models/create", name="objects")
+    for key in ("shop/3", "shop/3.tar.gz"):
+        call(mlflow, "model-versions/create", name="objects", source=s3_store.uri(key))
+    secret = {**s3_store.server.secret, "MLFLOW_S3_ENDPOINT_URL": s3_store.server.endpoint}
+    for version in ("1", "2"):
+        uri = f"models:/objects/{version}"
+        assert digest_at(uri, tmp_path / version, secret, **at(mlflow)) == s3_store.digest
 
 
 def test_a_line_that_is_cut_costs_only_what_was_on_it(mlflow: Server, tmp_path: Path) -> None:

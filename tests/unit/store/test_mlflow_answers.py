@@ -1,13 +1,16 @@
 """What an MLflow server answers."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from sluice.config import RuntimeConfig
 from sluice.failures import PackageError, Reason
 from sluice.uri import parse_uri
-from sluice_store.mlflow import endpoint_of
+from sluice_store.mlflow import artifact_endpoint, endpoint_of
 from sluice_store.mlflow_answers import ListAnswer, Place, VersionAnswer, place_of
+from sluice_store.secret import Secret
 
 RUN = "0bf0b6fd0c46415e83c20f24d676b5c4"
 # As MLflow 3.16 answers `registered-models/alias`.
@@ -90,3 +93,13 @@ def test_the_server_is_named_by_the_spec_or_by_the_environment() -> None:
         with pytest.raises(PackageError) as caught:
             endpoint_of(bare, without)
         assert caught.value.reason is Reason.INVALID_CONFIG
+
+
+def test_the_store_of_the_artifacts_has_an_endpoint_of_its_own(tmp_path: Path) -> None:
+    environ = {"AWS_ENDPOINT_URL": "http://environment"}
+    s3, gs = parse_uri("s3://bucket/key"), parse_uri("gs://bucket/key")
+    assert artifact_endpoint(s3, Secret(tmp_path), {}) is None
+    assert artifact_endpoint(s3, Secret(tmp_path), environ) == "http://environment"
+    (tmp_path / "MLFLOW_S3_ENDPOINT_URL").write_text("http://secret")
+    assert artifact_endpoint(s3, Secret(tmp_path), environ) == "http://secret"
+    assert artifact_endpoint(gs, Secret(tmp_path), environ) is None

@@ -181,17 +181,18 @@ class Decider:
         return None if known is None else replace(known.value, age=min(ROUTER_SECONDS, known.hard - now))
 
     async def _find(self, token: bytes, question: Question, key: bytes, source: str | None) -> Entry[User] | Refusal:
-        """Find out whose token it is. `source`: who sends it; None where it was good a moment ago."""
+        """Find out whose token it is. `source`: who sends it; None where it was good a moment ago.
+
+        An answer is as old as its question: what changes while it is on its way is not in it.
+        """
+        now, today = self._clock(), self._wall()
         try:
             found = await self._looked_up(token, question, source)
         except Unavailable:
             return _CANNOT_CHECK
-        now = self._clock()
-        left = HARD_SECONDS
-        if isinstance(found, User) and found.expires is not None:
-            left = min(left, found.expires - self._wall())
         if isinstance(found, Refusal):
             return self._refused(key, found, now, self.users)
+        left = HARD_SECONDS if found.expires is None else min(HARD_SECONDS, found.expires - today)
         self.users.put(key, found, now, SOFT_SECONDS, left)
         return Entry(found, now + SOFT_SECONDS, now + left)
 
@@ -207,11 +208,11 @@ class Decider:
 
     async def _grant(self, user: User, question: Question) -> Entry[bool] | Refusal:
         """Find out whether the user may."""
+        now, place = self._clock(), _place(user, question)
         try:
             allowed = await self._asks.permit(user, question.namespace, question.name)
         except Unavailable:
             return _CANNOT_CHECK
-        now, place = self._clock(), _place(user, question)
         if not allowed:
             text = f"{user.name!r} may not create modeldeployments/inference named {question.name!r}"
             return self._refused(place, Refusal(Why.DENIED, text, REFUSED_SECONDS), now, self.grants)
@@ -223,7 +224,7 @@ class Decider:
         if refusal.age > 0:
             instead_of.drop(key)
             self.refusals.put(key, refusal, now, refusal.age, refusal.age)
-        return replace(refusal, age=min(ROUTER_SECONDS, refusal.age))
+        return replace(refusal, age=max(0.0, min(ROUTER_SECONDS, now + refusal.age - self._clock())))
 
     def _granted(self, user: Entry[User], grant: Entry[bool]) -> Decision:
         left = min(user.hard, grant.hard) - self._clock()

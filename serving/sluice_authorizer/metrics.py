@@ -1,4 +1,4 @@
-"""What the authorizer counts and times; docs/metrics.md lists the names. No label is a caller's word."""
+"""What the authorizer counts and times; docs/access.md lists the names. No label is a caller's word."""
 
 from __future__ import annotations
 

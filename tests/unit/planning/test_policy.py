@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice_operator.planning.planner import plan
 from sluice_operator.planning.policy import Policy
 
-from .world import DIGEST, IMAGES, World, make_spec
+from .world import DIGEST, World, make_spec
 
 SIGNED: dict[str, Any] = {"signature": {"publicKey": {"secretRef": {"name": "team"}}}}
 OF_CLUSTER: dict[str, Any] = {"signature": {"publicKey": {"secretRef": {"name": "release"}}}}
@@ -21,7 +20,8 @@ def model(uri: str = "s3://models/shop/1", **more: Any) -> dict[str, Any]:
 def told(wanted: dict[str, Any], policy: Policy, world: World | None = None) -> str:
     """The message of the refusal of a spec, empty where it is let in."""
     world = world.ask(model=wanted) if world else World(make_spec(model=wanted))
-    status = plan(world.resource, world.observe(), world.now, IMAGES, demands=policy).status
+    world.demands = policy
+    status = world.think().status
     stalled = next(one for one in status.conditions if one.type == "Stalled")
     assert (stalled.reason == "PolicyViolation") == (stalled.status == "True")
     return stalled.message if stalled.status == "True" else ""
@@ -91,8 +91,8 @@ STRICT = Policy(require_digest=True, require_signature=True, public_key="release
 
 def test_a_demand_made_later_stops_nothing_that_serves() -> None:
     world = World(make_spec(model=model(**SIGNED))).settle()
-    before = world.observe()
-    decided = plan(world.resource, before, world.now, IMAGES, demands=STRICT)
+    world.demands = STRICT
+    decided = world.think()
     assert decided.status == world.status
     assert decided.objects == world.objects
 
@@ -100,13 +100,15 @@ def test_a_demand_made_later_stops_nothing_that_serves() -> None:
 def test_nor_a_rollout_under_way_nor_the_way_back() -> None:
     world = World(make_spec(model=model())).settle().ask(model=model("s3://models/shop/2")).settle()
     assert world.status.canary
-    assert plan(world.resource, world.observe(), world.now, IMAGES, demands=STRICT).status == world.status
+    world.demands = STRICT
+    assert world.think().status == world.status
     assert told(model(), STRICT, world) == ""
 
 
 def test_a_version_that_breaks_it_is_refused_and_stable_stays() -> None:
     world = World(make_spec(model=model())).settle().ask(model=model("s3://models/shop/2"))
-    decided = plan(world.resource, world.observe(), world.now, IMAGES, demands=STRICT)
+    world.demands = STRICT
+    decided = world.think()
     assert decided.status.canary is None
     assert (decided.status.stable, decided.status.reason) == (world.status.stable, "PolicyViolation")
     assert not [m for m in decided.objects if m["kind"] == "Job"]
@@ -114,9 +116,8 @@ def test_a_version_that_breaks_it_is_refused_and_stable_stays() -> None:
 
 
 def test_the_key_of_the_cluster_is_mounted_into_the_step_that_fetches_alone() -> None:
-    world = World(make_spec(model=model()))
-    policy = Policy(require_signature=True, public_key="release")
-    objects = plan(world.resource, world.observe(), world.now, IMAGES, demands=policy).objects
+    world = World(make_spec(model=model()), demands=Policy(require_signature=True, public_key="release"))
+    objects = world.think().objects
     (pod,) = (
         m["spec"]["template"]["spec"]
         for m in objects

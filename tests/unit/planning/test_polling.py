@@ -9,6 +9,7 @@ from sluice_operator.api import names
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Resolver
+from sluice_operator.planning.policy import Policy
 
 from .world import World, make_spec
 
@@ -348,3 +349,38 @@ def test_a_look_runs_the_image_of_what_serves_so_that_an_upgrade_leaves_it_alone
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == next(iter(world.records.values())).image
     assert '"knownUri":"models:/shop/1"' in container["env"][0]["value"]
+
+
+def test_after_a_lost_status_what_serves_is_looked_at_again() -> None:
+    registry = following()
+    world = registry.world
+    world.status = ModelDeploymentStatus()
+    registry.settle()
+    assert stable_uri(world) == "models:/shop/1"
+    assert world.condition("Promoted").status == "True"
+    world.status = ModelDeploymentStatus()
+    registry.version = 2
+    assert canary_uri(registry.settle()) == "models:/shop/2"
+
+
+def test_a_moved_reference_to_what_the_cluster_refuses_is_looked_at_further() -> None:
+    registry = following()
+    world = registry.world
+    world.demands = Policy(require_signature=True)
+    registry.version = 2
+    registry.wait(INTERVAL)
+    assert (stable_uri(world), world.status.canary) == ("models:/shop/1", None)
+    assert world.condition("Stalled").reason == "PolicyViolation"
+    registry.version = 1
+    registry.wait(INTERVAL)
+    assert world.condition("Stalled").status == "False"
+    assert world.condition("Promoted").status == "True"
+
+
+def test_a_reference_that_a_person_aborted_before_it_was_resolved_is_left_alone() -> None:
+    registry = Registry(World(make_spec(model={"uri": ALIAS, "endpoint": "http://mlflow:5000", "poll": "60s"})))
+    world = registry.world.settle()
+    world.please("abort").settle()
+    assert registry.wait(10 * INTERVAL).status.stable is None
+    assert world.condition("Stalled").reason == "Aborted"
+    assert registry.looks == []

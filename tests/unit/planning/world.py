@@ -26,6 +26,7 @@ from sluice_operator.planning.observed import (
 )
 from sluice_operator.planning.plan import EventNote, Plan
 from sluice_operator.planning.planner import Images, plan
+from sluice_operator.planning.policy import NO_DEMANDS, Policy
 
 IMAGES = Images(runtime="runtime:1", router="envoy:1")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,6 +70,7 @@ class World:
     events: list[EventNote] = field(default_factory=list)
     writes: int = 0
     request: str = ""
+    demands: Policy = NO_DEMANDS
 
     @property
     def resource(self) -> ModelDeployment:
@@ -98,7 +100,7 @@ class World:
         return Workload(wanted=count, ready=ready, available=ready, problem=self.problems.get(revision))
 
     def think(self) -> Plan:
-        return plan(self.resource, self.observe(), self.now, IMAGES)
+        return plan(self.resource, self.observe(), self.now, IMAGES, demands=self.demands)
 
     def run(self) -> Plan:
         """One pass; what it decided is carried out."""

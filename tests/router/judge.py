@@ -77,4 +77,5 @@ def guarded(access: dict[str, Any], authorizer: Upstream | int | None, **parts: 
     port = authorizer.port if isinstance(authorizer, Upstream) else authorizer
     asked = Authorizer("127.0.0.1", port) if port else None
     guard = Guard(Access.model_validate(access), asked, routers=parts.pop("routers", 1), closed=parts.pop("closed", ""))
-    return Traffic("shop", "m", {V1: 100}, parts.pop("revisions", (V1, V2)), guard=guard, **parts)
+    namespace, revisions = parts.pop("namespace", "shop"), parts.pop("revisions", (V1, V2))
+    return Traffic(namespace, "m", {V1: 100}, revisions, guard=guard, **parts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import obstore
@@ -19,6 +20,7 @@ from sluice.config import Fetching, RuntimeConfig
 from sluice.digest import check_name
 from sluice.failures import PackageError, Reason
 from sluice.uri import ModelUri
+from sluice_store.gate import Gate, gate_before
 from sluice_store.object_clients import ObjectClient, object_client
 from sluice_store.progress import size
 from sluice_store.secret import Secret
@@ -30,45 +32,85 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 
 def obtain(uri: ModelUri, config: RuntimeConfig, folder: Path) -> None:
     """Bring an archive and unpack it, or each object under a prefix."""
-    client = object_client(uri, config.store.endpoint, Secret(Path(config.credentials_dir)), config.fetching)
-    limit = config.limits.max_package_bytes
-    if uri.is_archive:
-        archive = folder.parent / "archive"
-        _transfer(client, uri, uri.path, limit, config.fetching).save(archive)
-        extract_archive(archive, folder, limit)
-    else:
-        _fetch_folder(client, uri, limit, config.fetching, folder)
+    secret, limit = Secret(Path(config.credentials_dir)), config.limits.max_package_bytes
+    with gate_before(config.store.endpoint, config.fetching.timeout_seconds) as gate:
+        proxy = None if gate is None else gate.url
+        client = object_client(uri, config.store.endpoint, secret, config.fetching, proxy=proxy)
+        bucket = Bucket(client, uri, config.fetching, gate)
+        if uri.is_archive:
+            bucket.fetch(uri.path, limit, folder.parent / "archive")
+            extract_archive(folder.parent / "archive", folder, limit)
+        else:
+            bucket.fetch_folder(limit, folder)
 
 
-def _transfer(client: ObjectClient, uri: ModelUri, key: str, max_bytes: int, fetching: Fetching) -> Transfer:
-    return Transfer(f"{uri.scheme}://{uri.location}/{key}", opener(client, uri, key), max_bytes, fetching)
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The bucket or container of a URI, and how it is asked. `gate`: what its requests go through, if anything."""
+
+    client: ObjectClient
+    uri: ModelUri
+    fetching: Fetching
+    gate: Gate | None = None
+
+    def fetch(self, key: str, max_bytes: int, target: Path) -> int:
+        """Write an object to a file and return its size; raises as `Transfer.save` does."""
+        return Transfer(self._name(key), self._opener(key), max_bytes, self.fetching).save(target)
+
+    def fetch_folder(self, max_bytes: int, folder: Path) -> None:
+        """Write every object below the URI's prefix into a folder, `max_bytes` of them at most."""
+        names = patiently(self.uri.text, lambda: self._listed(max_bytes), self.fetching)
+        if not names:
+            message = f"nothing is under {self.uri.text}; check the bucket and the prefix, or write an archive's key"
+            raise PackageError(Reason.SOURCE_NOT_FOUND, message)
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            max_bytes -= self.fetch(f"{self.uri.path}/{name}", max_bytes, folder / name)
+
+    def _listed(self, max_bytes: int) -> list[str]:
+        """Names below the prefix, bounded in number and in bytes together before anything is fetched."""
+        sizes: dict[str, int] = {}
+        with self._explained(self.uri.path):
+            for batch in obstore.list(self.client, self.uri.path, chunk_size=1000):
+                sizes.update((_relative(self.uri, entry["path"]), entry["size"]) for entry in batch)
+                _check_bounds(self.uri, sizes, max_bytes)
+        return _files(self.uri, sizes)
+
+    def _opener(self, key: str) -> Open:
+        """How an object is asked for from an offset on."""
+
+        @contextmanager
+        def open_at(offset: int, validator: str | None) -> Iterator[Part]:
+            options: obstore.GetOptions = {}
+            if offset:
+                options = {"range": {"offset": offset}, "if_match": validator}
+            with self._explained(key):
+                answer = obstore.get(self.client, key, options=options)
+                chunks, meta = answer.stream(min_chunk_size=CHUNK_BYTES), answer.meta
+                yield Part(chunks, answer.range[0], meta["size"], meta["e_tag"] or meta["version"])
+
+        return open_at
+
+    @contextmanager
+    def _explained(self, key: str) -> Iterator[None]:
+        """What the library raises, as what it means."""
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            if self.gate is not None and self.gate.refusal is not None:
+                raise self.gate.refusal from error
+            raise _meaning(self._name(key), error) from error
+
+    def _name(self, key: str) -> str:
+        return f"{self.uri.scheme}://{self.uri.location}/{key}"
 
 
-def _fetch_folder(client: ObjectClient, uri: ModelUri, max_bytes: int, fetching: Fetching, folder: Path) -> None:
-    names = patiently(uri.text, lambda: _listed(client, uri, max_bytes), fetching)
-    if not names:
-        message = f"nothing is under {uri.text}/; check the bucket and the prefix, or write the key of an archive"
-        raise PackageError(Reason.SOURCE_NOT_FOUND, message)
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        max_bytes -= _transfer(client, uri, f"{uri.path}/{name}", max_bytes, fetching).save(folder / name)
-
-
-def _listed(client: ObjectClient, uri: ModelUri, max_bytes: int) -> list[str]:
-    """Names below the prefix, bounded in number and in bytes together before anything is fetched."""
-    sizes: dict[str, int] = {}
-    with _explained(uri, uri.path):
-        for batch in obstore.list(client, uri.path, chunk_size=1000):
-            for entry in batch:
-                name = _relative(uri, entry["path"])
-                if name:
-                    sizes[name] = entry["size"]
-            if len(sizes) > MAX_MEMBERS:
-                raise PackageError(Reason.UNSAFE_ARCHIVE, f"{uri.text} holds more than {MAX_MEMBERS} objects")
-            if sum(sizes.values()) > max_bytes:
-                message = f"{uri.text} is larger than {max_bytes} bytes ({size(max_bytes)}); raise spec.model.maxSize"
-                raise PackageError(Reason.PACKAGE_TOO_LARGE, message)
-    return _without_markers(sizes)
+def _check_bounds(uri: ModelUri, sizes: dict[str, int], max_bytes: int) -> None:
+    if len(sizes) > MAX_MEMBERS:
+        raise PackageError(Reason.UNSAFE_ARCHIVE, f"{uri.text} holds more than {MAX_MEMBERS} objects; pack an archive")
+    if sum(sizes.values()) > max_bytes:
+        message = f"{uri.text} is larger than {max_bytes} bytes ({size(max_bytes)}); raise spec.model.maxSize"
+        raise PackageError(Reason.PACKAGE_TOO_LARGE, message)
 
 
 def _relative(uri: ModelUri, path: str) -> str:
@@ -79,47 +121,25 @@ def _relative(uri: ModelUri, path: str) -> str:
     return name
 
 
-def _without_markers(sizes: dict[str, int]) -> list[str]:
-    """Some tools leave an empty object for each folder, which has the folder's name."""
-    folders = {str(parent) for name in sizes for parent in PurePosixPath(name).parents}
-    return [name for name, count in sorted(sizes.items()) if count or name not in folders]
+def _files(uri: ModelUri, sizes: dict[str, int]) -> list[str]:
+    """Names that are files. Some tools leave an empty object for each folder, which has the folder's name."""
+    folders = {"", *(str(parent) for name in sizes for parent in PurePosixPath(name).parents)}
+    names = sorted(name for name, count in sizes.items() if count or name not in folders)
+    both = next((name for name in names if name in folders), None)
+    if both is not None:
+        message = f"{uri.text} has {both!r} as an object and as a folder; no file system holds both, so rename one"
+        raise PackageError(Reason.UNSAFE_ARCHIVE, message)
+    return names
 
 
-def opener(client: ObjectClient, uri: ModelUri, key: str) -> Open:
-    """How an object is asked for from an offset on."""
-
-    @contextmanager
-    def open_at(offset: int, validator: str | None) -> Iterator[Part]:
-        options: obstore.GetOptions = {}
-        if offset:
-            options = {"range": {"offset": offset}, "if_match": validator}
-        with _explained(uri, key):
-            answer = obstore.get(client, key, options=options)
-            meta = answer.meta
-            yield Part(
-                answer.stream(min_chunk_size=CHUNK_BYTES),
-                answer.range[0],
-                meta["size"],
-                meta["e_tag"] or meta["version"],
-            )
-
-    return open_at
-
-
-@contextmanager
-def _explained(uri: ModelUri, key: str) -> Iterator[None]:
-    """What the library raises, as what it means."""
-    name = f"{uri.scheme}://{uri.location}/{key}"
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise _missing(name) from error
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise _forbidden(name) from error
-    except PreconditionError as error:
-        raise ChangedError("its ETag is another one now") from error
-    except BaseError as error:
-        raise _by_status(name, error) from error
+def _meaning(name: str, error: BaseError | FileNotFoundError) -> Exception:
+    if isinstance(error, FileNotFoundError):
+        return _missing(name)
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+        return _forbidden(name)
+    if isinstance(error, PreconditionError):
+        return ChangedError("its ETag is another one now")
+    return _by_status(name, error)
 
 
 def _by_status(name: str, error: BaseError) -> Exception:

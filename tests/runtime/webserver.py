@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """`/ok` serves the archive; other paths fail each in its own way."""
+    """`/ok` serves the archive; other paths fail each in its own way. Folders before the name are of no account."""
 
     protocol_version = "HTTP/1.1"
     archive = b""
@@ -21,7 +21,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         # Through a proxy the whole URL is asked for.
-        name = urlsplit(self.path).path.strip("/").removesuffix(".tar.gz").replace("-", "_")
+        name = urlsplit(self.path).path.rpartition("/")[2].removesuffix(".tar.gz").replace("-", "_")
         self.seen[name] += 1
         self.authorization.append(self.headers.get("Authorization", ""))
         if name.isdigit():
@@ -32,6 +32,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.send_header("Last-Modified", "Fri, 15 Jan 2027 08:00:30 GMT")
         for key, value in headers.items():
             self.send_header(key.replace("_", "-"), value)
         self.end_headers()
@@ -74,7 +75,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def ranged(self, etag: str = '"v1"', cut: int | None = None) -> None:
         """The archive, or what is asked of it on the condition that it is still the same."""
         asked = self.headers.get("Range", "")
-        start = int(asked[len("bytes=") : -1]) if asked and self.headers.get("If-Range") == etag else 0
+        condition = self.headers.get("If-Range") or self.headers.get("If-Match")
+        if condition not in (etag, None) and self.headers.get("If-Match"):
+            self.answer(412, b"")
+            return
+        start = int(asked[len("bytes=") : -1]) if asked and condition == etag else 0
         self.ranges.append(start)
         rest, whole = self.archive[start:], len(self.archive)
         span = f"bytes {start}-{whole - 1}/{whole}"

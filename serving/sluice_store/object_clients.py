@@ -56,19 +56,24 @@ def object_client(
     fetching: Fetching,
     *,
     proxy: str | None = None,
+    retries: int = 0,
     environ: Mapping[str, str] = os.environ,
 ) -> ObjectClient:
     """The client for a URI's bucket or container; nothing is asked yet.
 
-    `proxy`: URL of the proxy that all requests take, None for what the environment says.
+    `proxy`: URL of the proxy that all requests take, None for what the environment says. `retries`: how often the
+    library tries a request again; not at all where `transfer` does, which counts progress in place of minutes.
 
     Raises:
         PackageError: InvalidConfig or SourceForbidden, where the settings or the Secret cannot be right.
     """
     makers: dict[str, Callable[..., ObjectClient]] = {"s3": _s3, "gs": _gcs, "az": _azure}
-    options = _client_options(endpoint, secret, fetching, proxy)
+    common = {
+        "client_options": _client_options(endpoint, secret, fetching, proxy),
+        "retry_config": {"max_retries": retries},
+    }
     try:
-        return makers[uri.scheme](uri.location, endpoint, secret, environ, options)
+        return makers[uri.scheme](uri.location, endpoint, secret, environ, common)
     except (BaseError, ValueError, TypeError) as error:
         # Its own words may quote what is in the Secret.
         message = (
@@ -94,7 +99,7 @@ def _client_options(endpoint: str | None, secret: Secret, fetching: Fetching, pr
 
 
 def _s3(
-    bucket: str, endpoint: str | None, secret: Secret, environ: Mapping[str, str], options: ClientConfig
+    bucket: str, endpoint: str | None, secret: Secret, environ: Mapping[str, str], common: dict[str, Any]
 ) -> S3Store:
     given = _given(
         access_key_id=secret.get("accessKeyId", "AWS_ACCESS_KEY_ID"),
@@ -106,13 +111,11 @@ def _s3(
         region = DEFAULT_REGION
     if not given and not _any(environ, _AWS_IDENTITY):
         given["skip_signature"] = True
-    return S3Store(
-        bucket, client_options=options, retry_config=_ONCE, **given, **_given(endpoint=endpoint, region=region)
-    )
+    return S3Store(bucket, **common, **given, **_given(endpoint=endpoint, region=region))
 
 
 def _gcs(
-    bucket: str, endpoint: str | None, secret: Secret, environ: Mapping[str, str], options: ClientConfig
+    bucket: str, endpoint: str | None, secret: Secret, environ: Mapping[str, str], common: dict[str, Any]
 ) -> GCSStore:
     given = _given(
         service_account_key=secret.get("serviceAccount.json", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
@@ -120,11 +123,11 @@ def _gcs(
     )
     if not given and not _any(environ, _GOOGLE_IDENTITY) and (endpoint is not None or not _on_google()):
         given["skip_signature"] = True
-    return GCSStore(bucket, client_options=options, retry_config=_ONCE, **given, **_given(base_url=endpoint))
+    return GCSStore(bucket, **common, **given, **_given(base_url=endpoint))
 
 
 def _azure(
-    container: str, endpoint: str | None, secret: Secret, environ: Mapping[str, str], options: ClientConfig
+    container: str, endpoint: str | None, secret: Secret, environ: Mapping[str, str], common: dict[str, Any]
 ) -> AzureStore:
     given = _given(
         account_key=secret.get("accountKey", "AZURE_STORAGE_ACCOUNT_KEY"),
@@ -143,15 +146,10 @@ def _azure(
     return AzureStore(
         container,
         account_name=account,
-        client_options=options,
-        retry_config=_ONCE,
+        **common,
         **given,
         **_given(endpoint=endpoint),
     )
-
-
-_ONCE: Any = {"max_retries": 0}
-"""What fails is tried again by `transfer`, which counts progress, in place of the library, which counts minutes."""
 
 
 def _given(**values: str | None) -> dict[str, Any]:

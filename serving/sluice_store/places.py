@@ -55,7 +55,9 @@ def open_place(text: str, endpoint: str | None, *, new: bool = False) -> Place:
     uri = parse_uri(f"{text}/x")
     if uri.scheme == "file":
         return Place(text, "file", LocalStore(uri.path.removesuffix("/x"), mkdir=new), "")
-    client = object_client(uri, endpoint or os.environ.get(_ENDPOINTS[uri.scheme]), _ENVIRONMENT, Fetching())
+    client = object_client(
+        uri, endpoint or os.environ.get(_ENDPOINTS[uri.scheme]), _ENVIRONMENT, Fetching(), retries=_RETRIES
+    )
     return Place(text, uri.scheme, client, uri.path.removesuffix("x").rstrip("/"))
 
 
@@ -74,6 +76,8 @@ def check_writable(text: str) -> str:
 
 _ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_STORAGE_ENDPOINT"}
 """Variables that name another server than the provider's, where --endpoint does not."""
+
+_RETRIES = 4
 
 _ENVIRONMENT = Secret(Path("/nonexistent"))
 """No Secret is mounted where a person works: the environment's variables are asked, then the machine's identity."""

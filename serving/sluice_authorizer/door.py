@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -25,9 +26,11 @@ log = logging.getLogger(__name__)
 LONGEST_CALLER = 256
 """Bytes, percent-encoded."""
 
+_LITTLE_BYTES = 64 * 1024
 _BELOW = PREFIX + b"/"
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _RETRY = (b"retry-after", b"1")
+_CLOSE = (b"connection", b"close")
 _CHALLENGES = {
     Why.NO_TOKEN: (b"www-authenticate", b'Bearer realm="sluice"'),
     Why.WRONG_TOKEN: (b"www-authenticate", b'Bearer realm="sluice", error="invalid_token"'),
@@ -36,6 +39,33 @@ _INTERNAL = Refusal(Why.BUSY, "internal error of the authorizer")
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+class Body:
+    """The body of a request, of which no more is read than is asked for."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._over = False
+
+    async def read(self, most_bytes: int) -> bytes | Refusal:
+        """All of it, or why not."""
+        chunks: list[bytes] = []
+        size = 0
+        while not self._over:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                return Refusal(Why.BODY, "the request ended before its body")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            self._over = not message.get("more_body")
+            if size > most_bytes:
+                return Refusal(Why.TOO_LARGE, f"the body is larger than {most_bytes} bytes")
+        return b"".join(chunks)
+
+    async def is_over(self) -> bool:
+        """Whether nothing of it is left, but for a little that is read now."""
+        return self._over or not isinstance(await self.read(_LITTLE_BYTES), Refusal)
 
 
 class Entrance:
@@ -69,26 +99,29 @@ class Entrance:
         if scope["type"] != "http":
             return
         target: bytes = scope["raw_path"]
+        body = Body(receive)
         if target.startswith(_BELOW):
-            await _send(send, *answer_of(await self._decision(scope, receive)))
+            status, headers, text = answer_of(await self._decision(scope, body))
         else:
-            await _send(send, *self._about_itself(scope["path"]))
+            status, headers, text = self._about_itself(scope["path"])
+        if not await body.is_over():
+            # What is left of it would be taken for the next question.
+            headers.append(_CLOSE)
+        headers.append((b"content-length", b"%d" % len(text)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
 
-    async def _decision(self, scope: Scope, receive: Receive) -> Decision:
+    async def _decision(self, scope: Scope, body: Body) -> Decision:
         began = self._clock()
         asked = read_asked(scope["method"], scope["raw_path"], scope["headers"], _peer(scope.get("client")))
-        decision = asked if isinstance(asked, Refusal) else await self._decided(asked, receive)
+        decision = asked if isinstance(asked, Refusal) else await self._decided(asked, body)
         self._metrics.decided(decision, self._clock() - began)
         return decision
 
-    async def _decided(self, asked: Asked, receive: Receive) -> Decision:
+    async def _decided(self, asked: Asked, body: Body) -> Decision:
         most = asked.question.data.max_request_bytes if asked.question.data is not None else 0
-
-        async def read() -> bytes | Refusal:
-            return await _read_body(receive, most)
-
         try:
-            return await self._decider.decide(asked, read)
+            return await self._decider.decide(asked, partial(body.read, most))
         except Exception:
             # Whatever went wrong is no permission, and no sign that nobody can check.
             log.exception("a decision failed inside the authorizer")
@@ -137,25 +170,3 @@ def _age(seconds: float) -> bytes:
 
 def _peer(client: Any) -> str:
     return str(client[0]) if client else ""
-
-
-async def _read_body(receive: Receive, most_bytes: int) -> bytes | Refusal:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return Refusal(Why.BODY, "the request ended before its body")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > most_bytes:
-            return Refusal(Why.TOO_LARGE, f"the body is larger than {most_bytes} bytes")
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
-async def _send(send: Send, status: int, headers: list[Header], body: bytes) -> None:
-    length = (b"content-length", b"%d" % len(body))
-    # The rest of a body that nobody reads would be taken for the next question.
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})

@@ -66,6 +66,7 @@ class Authorizer:
     def metric(self, name: str, **labels: str) -> float:
         """Sum of a metric over the labels that are not named."""
         text = self.client.get("/metrics").text
+        assert f"# TYPE {name} " in text, f"there is no metric {name}"
         lines = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.M)
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         return sum(float(value) for found, value in lines if all(one in found for one in wanted))

@@ -118,6 +118,15 @@ async def test_a_body_comes_in_pieces_and_is_bounded():
     assert (await house.ask(b"/authorize/v2/models/m/infer", asks, TOKEN, body=(text, b" " * 100)))[0] == 413
 
 
+@pytest.mark.parametrize("headers", [(QUESTION,), (TOKEN,)])
+async def test_a_body_that_nobody_reads_to_its_end_ends_its_connection(headers):
+    house, path = House(), b"/authorize/v2/models/m/infer"
+    _, short, _ = await house.ask(path, *headers, body=(b"a", b"b"))
+    assert b"connection" not in short
+    _, long, _ = await house.ask(path, *headers, body=(b"a" * 70_000, b"b"))
+    assert long[b"connection"] == b"close"
+
+
 async def test_a_fault_inside_lets_nobody_in_and_says_nothing():
     class Broken(Asking):
         async def permit(self, *_: Any) -> bool:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,43 @@ def test_a_package_that_was_tampered_with_is_refused(
 ) -> None:
     tamper(signed)
     assert reason_of(signed, by_key(keys)) is reason
+
+
+BUNDLE = '{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":'
+HOSTILE = {
+    "entries": (BUNDLE + '{"tlogEntries":[', "{},", "{}]}}"),
+    "signatures": (BUNDLE + '{"tlogEntries":[]},"dsseEnvelope":{"payload":"","signatures":[', "{},", "{}]}}"),
+    "numbers": (BUNDLE + '{"tlogEntries":[', "0,", "0]}}"),
+    "depth": ("", "[", ""),
+    "deep objects": ("", '{"a":', ""),
+    "one string": (BUNDLE + '{"publicKey":{"hint":"', "x", '"}}}'),
+}
+
+
+def test_hostile_bundles_take_little_memory(signed: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
+    """As much as the limit of size lets through, in a process of its own."""
+    for kind, (head, part, tail) in HOSTILE.items():
+        text = head + part * ((MAX_BUNDLE_BYTES - len(head) - len(tail)) // len(part)) + tail
+        (tmp_path / f"{kind}.json").write_text(text)
+    program = """
+import resource, shutil, sys
+from pathlib import Path
+from sluice.config import Signature
+from sluice.failures import PackageError
+from sluice_store.signatures import SIGNATURE_FILE, verify
+for bundle in sys.argv[3:]:
+    shutil.copyfile(bundle, Path(sys.argv[1]) / SIGNATURE_FILE)
+    try:
+        verify(Path(sys.argv[1]), Signature(public_key_file=sys.argv[2]))
+    except PackageError as error:
+        print(error.reason)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    argv = [sys.executable, "-c", program, str(signed), str(keys[1]), *map(str, tmp_path.glob("*.json"))]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    *reasons, peak = done.stdout.split()
+    assert reasons == ["SignatureInvalid"] * len(HOSTILE)
+    assert int(peak) < 100 * 1000**2
 
 
 def test_the_signature_of_another_package_is_refused(signed: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:

@@ -54,9 +54,11 @@ class Release:
     def uninstall(self) -> str:
         return render.helm("uninstall", "sluice", *self._flags)
 
-    def may(self, verb: str, resource: str, subresource: str, namespace: str = "default") -> bool:
-        """Whether the operator's account may do that, as the API server sees it."""
-        account = f"--as=system:serviceaccount:{self.kube.namespace}:sluice"
+    def may(
+        self, verb: str, resource: str, subresource: str, namespace: str = "default", account: str = "sluice"
+    ) -> bool:
+        """Whether the account, the operator's unless another is named, may do that, as the API server sees it."""
+        account = f"--as=system:serviceaccount:{self.kube.namespace}:{account}"
         try:
             words = ("auth", "can-i", verb, resource, f"--subresource={subresource}", account)
             return self.kube.within(namespace).run(*words).strip() == "yes"
@@ -112,6 +114,19 @@ def test_models_outlive_the_release(release: Release) -> None:
 @pytest.mark.parametrize(("verb", "resource", "subresource"), MAY)
 def test_the_operator_may(installed: Release, verb: str, resource: str, subresource: str) -> None:
     assert installed.may(verb, resource, subresource)
+
+
+@pytest.mark.parametrize(
+    "resource", ["tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io"]
+)
+def test_the_authorizer_may_ask_who_somebody_is_and_what_they_may(installed: Release, resource: str) -> None:
+    assert installed.may("create", resource, "", account="sluice-authorizer")
+    assert not installed.may("create", resource, ""), "an operator needs neither"
+
+
+@pytest.mark.parametrize("resource", ["secrets", "pods", "modeldeployments.sluice.dev"])
+def test_the_authorizer_may_look_at_nothing(installed: Release, resource: str) -> None:
+    assert not installed.may("get", resource, "", account="sluice-authorizer")
 
 
 @pytest.mark.parametrize(("verb", "resource", "subresource"), MAY_NOT)

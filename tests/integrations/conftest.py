@@ -1,5 +1,5 @@
 """The cluster, the store and the namespaces are those of the end-to-end tests."""
 
-from e2e.conftest import cluster, kube, shared, store, zoo
+from e2e.conftest import cluster, kube, module_kube, shared, store, zoo
 
-__all__ = ["cluster", "kube", "shared", "store", "zoo"]
+__all__ = ["cluster", "kube", "module_kube", "shared", "store", "zoo"]

@@ -18,7 +18,7 @@ from sluice.failures import PackageError
 from sluice_store.addresses import Guard, Resolve, resolve_host
 
 HEAD_BYTES = 64 * 1024
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 64 * 1024
 
 _PORTS = {"http": 80, "https": 443}
 _OF_A_HOP = ("proxy-", "connection:", "keep-alive:")

@@ -24,7 +24,7 @@ from sluice_store.gate import Gate, gate_before
 from sluice_store.object_clients import ObjectClient, object_client
 from sluice_store.progress import size
 from sluice_store.secret import Secret
-from sluice_store.transfer import CHUNK_BYTES, ChangedError, Open, Part, Transfer, TransientError, patiently
+from sluice_store.transfer import CHUNK_BYTES, UNTRUSTED, ChangedError, Open, Part, Transfer, TransientError, patiently
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _TRY_AGAIN = frozenset({408, 425, 429})
@@ -172,5 +172,6 @@ def _forbidden(name: str) -> PackageError:
 
 def told_by(error: BaseError) -> str:
     """What the library says, without its debug output, pages of XML, and queries: signatures travel in those."""
-    line = str(error).partition("\n")[0].partition(": <")[0]
-    return re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", line)[:500]
+    line = re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", str(error).partition("\n")[0].partition(": <")[0])[:500]
+    # Only the debug output says why no connection came about.
+    return f"{line}: {UNTRUSTED}" if "InvalidCertificate" in str(error) else line

@@ -35,6 +35,9 @@ WINDOW_SECONDS = 60.0
 CHUNK_BYTES = 64 * 1024
 """What readers that gather bytes gather at a time: what they hold is lost in a cut."""
 
+UNTRUSTED = "its certificate is not trusted"
+"""Said in a TransientError, it has the last word tell what to do about it."""
+
 T = TypeVar("T")
 
 
@@ -232,6 +235,6 @@ class _Landing:
 
 def _unreachable(name: str, attempts: int, problem: TransientError) -> str:
     advice = "check the address and the network"
-    if "CERTIFICATE_VERIFY_FAILED" in str(problem):
+    if UNTRUSTED in str(problem) or "CERTIFICATE_VERIFY_FAILED" in str(problem):
         advice = "put the certificate of its CA as ca.crt into the Secret named in spec.model.credentials"
     return f"{name} could not be read in {attempts} attempts: {problem}; {advice}"

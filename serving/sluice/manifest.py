@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from sluice import __version__
 from sluice.failures import PackageError, Reason
@@ -22,6 +22,13 @@ README_FILE = "README.md"
 API_VERSION: Literal["sluice.dev/package/v1"] = "sluice.dev/package/v1"
 MANIFEST_LIMIT = 1024**2
 """Bytes. A manifest is a page of text; more is a mistake or an attack on the YAML parser."""
+
+MANIFEST_PARTS = 20_000
+"""Lines, braces, brackets and commas, which bound what the parser makes of the text: a tensor has six of them. A
+megabyte of nothing else would take a gigabyte and a minute."""
+
+_EXPLAINED = 10
+"""Errors that are told; the first few say what is wrong."""
 
 
 class Datatype(StrEnum):
@@ -52,7 +59,7 @@ class TensorSpec(_Strict):
 
     name: str = Field(min_length=1)
     datatype: Datatype
-    shape: tuple[Annotated[int, Field(ge=-1)], ...]
+    shape: Annotated[tuple[Annotated[int, Field(ge=-1)], ...], FailFast()]
 
 
 class Card(_Strict):
@@ -69,8 +76,8 @@ class Manifest(_Strict):
     api_version: Literal["sluice.dev/package/v1"] = Field(default=API_VERSION, alias="apiVersion")
     name: str = Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?$")
     version: str = Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,62}$")
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    inputs: Annotated[tuple[TensorSpec, ...], FailFast()]
+    outputs: Annotated[tuple[TensorSpec, ...], FailFast()] = Field(min_length=1)
     card: Card | None = None
 
     @model_validator(mode="after")
@@ -108,7 +115,10 @@ def dump_manifest(manifest: Manifest) -> str:
 
 def explain(error: ValidationError) -> str:
     """A validation error in one line: `field: what is wrong; field: ...`."""
-    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors())
+    told = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in told[:_EXPLAINED]]
+    more = len(told) - len(lines)
+    return "; ".join([*lines, *([f"and {more} more"] if more > 0 else [])])
 
 
 def _of_a_known_version(document: Any, name: str) -> Any:
@@ -127,6 +137,8 @@ def _read_text(path: Path) -> str:
         content = file.read(MANIFEST_LIMIT + 1)
     if len(content) > MANIFEST_LIMIT:
         raise PackageError(Reason.INVALID_PACKAGE, f"{path.name} is larger than {MANIFEST_LIMIT} bytes")
+    if sum(content.count(mark) for mark in (b"\n", b"\r", b"{", b"[", b",")) > MANIFEST_PARTS:
+        raise PackageError(Reason.INVALID_PACKAGE, f"{path.name} has more than {MANIFEST_PARTS} parts")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -180,6 +180,9 @@ def test_a_package_inside_a_folder_is_recognised(folder: Path, tmp_path: Path) -
         ("name: a\nversion: '1'\ninputs: []\noutputs: [{name: y, datatype: FP32, shape: [-2]}]", "shape"),
         ("!!python/object/apply:os.system ['true']", "no YAML"),
         ("[" * 5000, "nested too deeply"),
+        ("name: a\ninputs: [" + "{}," * 20_000 + "{}]", "more than 20000 parts"),
+        ("name: a\ninputs:\n" + "- {}\n" * 20_000, "more than 20000 parts"),
+        ("name: a\n" + "".join(f"k{number}: 1\n" for number in range(100)), "and 9"),
     ],
 )
 def test_a_wrong_manifest_is_refused_by_field(text: str, words: str, folder: Path) -> None:

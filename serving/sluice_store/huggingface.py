@@ -162,7 +162,7 @@ def package_files(revision: Revision, folder: str, max_bytes: int) -> list[Repos
         )
     if sum(file.size or 0 for file in files) > max_bytes:
         raise PackageError(
-            Reason.PACKAGE_TOO_LARGE, f"the repository is larger than {max_bytes} bytes; raise the limit"
+            Reason.PACKAGE_TOO_LARGE, f"the repository is larger than {max_bytes} bytes; raise spec.model.maxSize"
         )
     return files
 

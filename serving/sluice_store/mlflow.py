@@ -159,9 +159,7 @@ class Server:
             PackageError: why it cannot be had; PackageTooLarge for all of it together.
         """
         remaining = self.config.limits.max_package_bytes
-        for count, name in enumerate(self._files(path), start=1):
-            if count > MAX_MEMBERS:
-                raise PackageError(Reason.UNSAFE_ARCHIVE, f"{self.uri.text} has more than {MAX_MEMBERS} files")
+        for name in self.files(path):
             target = folder / (name or path.rpartition("/")[2])
             target.parent.mkdir(parents=True, exist_ok=True)
             remaining -= self._save(f"{path}/{name}" if name else path, target, remaining)
@@ -177,19 +175,27 @@ class Server:
         Transfer(name, opener(self.web, uri.text, about=name), limit, self.config.fetching).save(archive)
         extract_archive(archive, folder, limit)
 
-    def _files(self, path: str, below: str = "", depth: int = 0) -> Iterator[str]:
-        """Names of the files beneath a folder; the empty name, where `path` is a file itself."""
-        if depth > MAX_DEPTH:
-            raise PackageError(Reason.UNSAFE_ARCHIVE, f"{self.uri.text} has folders {MAX_DEPTH} deep")
-        files = self._ask(_ARTIFACTS, {"path": f"{path}/{below}".rstrip("/")}, ListAnswer).files
-        if not files and not below:
-            yield ""
-        for file in files:
-            name = safe_name(f"{below}/{file.path}" if below else file.path)
-            if file.is_dir:
-                yield from self._files(path, name, depth + 1)
-            else:
-                yield name
+    def files(self, path: str) -> Iterator[str]:
+        """Names of the files beneath a folder; the empty name, where `path` is a file itself.
+
+        Raises:
+            PackageError: UnsafeArchive for names that lead out and folders without end, or why the server did not tell.
+        """
+        folders, seen = [""], 0
+        while folders:
+            below = folders.pop()
+            found = self._ask(_ARTIFACTS, {"path": f"{path}/{below}".rstrip("/")}, ListAnswer).files
+            if not found and not below:
+                yield ""
+            seen += len(found)
+            for file in found:
+                name = safe_name(f"{below}/{file.path}" if below else file.path)
+                if seen > MAX_MEMBERS or name.count("/") > MAX_DEPTH:
+                    raise PackageError(Reason.UNSAFE_ARCHIVE, f"{self.uri.text} has more files than any package")
+                if file.is_dir:
+                    folders.append(name)
+                else:
+                    yield name
 
     def _save(self, path: str, target: Path, limit: int) -> int:
         url = f"{self.base}{_ARTIFACTS}/{quote(path)}"

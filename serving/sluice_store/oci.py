@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sluice.archive import extract_archive
+from sluice.archive import MAX_MEMBERS, extract_archive
 from sluice.config import RuntimeConfig
 from sluice.digest import package_files
 from sluice.failures import PackageError, Reason
@@ -49,14 +49,17 @@ def _lay(registry: Registry, layer: Descriptor, folder: Path, max_bytes: int) ->
         blob.unlink()
         overlay(unpacked, folder)
         shutil.rmtree(unpacked)
+        _check_size(folder, max_bytes, registry.name)
     else:
         place(blob, layer.title or "", folder)
-    _check_size(folder, max_bytes, registry.name)
 
 
 def _check_size(folder: Path, max_bytes: int, where: str) -> None:
-    # Each layer is bounded by itself; together they are too.
-    if sum((folder / name).stat().st_size for name in package_files(folder)) > max_bytes:
+    """Each layer is bounded by itself; together they are, too."""
+    files = list(package_files(folder))
+    if len(files) > MAX_MEMBERS:
+        raise PackageError(Reason.UNSAFE_ARCHIVE, f"{where} holds more than {MAX_MEMBERS} files")
+    if sum((folder / name).stat().st_size for name in files) > max_bytes:
         raise PackageError(
-            Reason.PACKAGE_TOO_LARGE, f"{where}, unpacked, is larger than {max_bytes} bytes; raise the limit"
+            Reason.PACKAGE_TOO_LARGE, f"{where}, unpacked, is larger than {max_bytes} bytes; raise spec.model.maxSize"
         )

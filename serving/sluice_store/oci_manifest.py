@@ -139,7 +139,9 @@ def package_layers(manifest: Manifest, max_bytes: int, where: str) -> tuple[Desc
     if len(layers) > MAX_MEMBERS:
         raise PackageError(Reason.UNSAFE_ARCHIVE, f"{where} has more than {MAX_MEMBERS} layers")
     if sum(layer.size for layer in layers) > max_bytes:
-        raise PackageError(Reason.PACKAGE_TOO_LARGE, f"{where} is larger than {max_bytes} bytes; raise the limit")
+        raise PackageError(
+            Reason.PACKAGE_TOO_LARGE, f"{where} is larger than {max_bytes} bytes; raise spec.model.maxSize"
+        )
     for layer in layers:
         _check_kind(layer, where)
     return layers

@@ -15,7 +15,7 @@ from sluice_operator.api.status import ModelDeploymentStatus, PollStatus, Resolv
 from sluice_operator.planning import resolver
 from sluice_operator.planning.clock import seconds_since, stamp
 from sluice_operator.planning.identity import Defaults, resolved_for
-from sluice_operator.planning.observed import Problem, Resolver
+from sluice_operator.planning.observed import Problem
 from sluice_operator.planning.requests import ABORTED
 from sluice_operator.planning.situation import Situation
 
@@ -103,8 +103,10 @@ def _begin(s: Situation, former: PollStatus | None) -> ModelDeploymentStatus:
 
 def _take_in(s: Situation, poll: PollStatus) -> ModelDeploymentStatus:
     answer = s.observed.resolvers.get(_key(poll))
+    answer = resolver.checked(s, answer, poll.known_uri) if answer else None
     if answer and answer.state == "Succeeded":
-        return _found(s, poll, answer)
+        stays = bool(poll.known_uri) and answer.uri == poll.known_uri
+        return _found(s, poll, None if stays else resolver.found(s, answer))
     late = (seconds_to_give_up(s) or 0.0) <= 0
     problem = answer.problem if answer else None
     if late or (answer and answer.state == "Failed") or (problem and problem.permanent):
@@ -112,13 +114,9 @@ def _take_in(s: Situation, poll: PollStatus) -> ModelDeploymentStatus:
     return s.status
 
 
-def _found(s: Situation, poll: PollStatus, answer: Resolver) -> ModelDeploymentStatus:
+def _found(s: Situation, poll: PollStatus, moved: Resolved | None) -> ModelDeploymentStatus:
     over = poll.model_copy(update={"running": False, "failures": 0, "reason": "", "message": ""})
-    stays = bool(poll.known_uri) and answer.uri == poll.known_uri
-    if stays or not answer.digest:
-        return s.update(poll=over, resolved=_known(s))
-    # What kept a spec back that could not be resolved is over; what was taken back for itself is `unblock`'s.
-    return s.update(poll=over, resolved=resolver.found(s, answer))
+    return s.update(poll=over, resolved=moved or _known(s))
 
 
 def _failed(s: Situation, poll: PollStatus, problem: Problem) -> ModelDeploymentStatus:

@@ -1,5 +1,10 @@
 """Finding out, before any traffic, which bytes a URI stands for: the job, and what becomes of its answer."""
 
+import re
+from dataclasses import replace
+
+from sluice.digest import DIGEST_PATTERN
+from sluice.uri import parse_uri
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment
@@ -54,6 +59,7 @@ def resolve(s: Situation) -> ModelDeploymentStatus:
     if s.target.record or s.status.blocked or state is None:
         return s.status
     uri = s.resource.spec.model.uri
+    state = checked(s, state)
     if state.state == "Succeeded":
         return s.update(resolved=found(s, state))
     late = seconds_to_resolve(s.resource, state, s.now) <= 0
@@ -63,6 +69,32 @@ def resolve(s: Situation) -> ModelDeploymentStatus:
         blocked = Blocked(spec_hash=s.target.spec_hash, reason=why.reason, message=why.message, at=stamp(s.now))
         return s.update(blocked=blocked)
     return s.status
+
+
+def checked(s: Situation, answer: Resolver, known_uri: str = "") -> Resolver:
+    """The answer of a job, failed where it cannot be true: it comes from a pod whose image the spec may have named.
+
+    A reference that still stands for `known_uri` needs no digest.
+    """
+    asked, uri = s.resource.spec.model.uri, answer.uri or s.resource.spec.model.uri
+    if answer.state != "Succeeded" or (known_uri and uri == known_uri):
+        return answer
+    if _may_stand_for(asked, uri) and re.fullmatch(DIGEST_PATTERN, answer.digest):
+        return answer
+    message = (
+        f"the resolver says that {asked} is {uri[:200]}, {answer.digest[:80] or 'without a digest'}: that cannot be"
+    )
+    return replace(answer, state="Failed", problem=Problem("ResolverFailed", message, permanent=True))
+
+
+def _may_stand_for(asked: str, uri: str) -> bool:
+    """Whether a reference can stand for an URI: the same place, and nothing that moves itself."""
+    try:
+        one, other = parse_uri(asked), parse_uri(uri)
+    except ValueError:
+        return False
+    same = all(getattr(one, part) == getattr(other, part) for part in ("scheme", "location", "path", "folder"))
+    return same and (not other.is_movable if one.is_movable else asked == uri)
 
 
 def found(s: Situation, answer: Resolver) -> Resolved:

@@ -29,6 +29,7 @@ class Registry:
         self.world, self.version = world, 1
         self.looks: list[str] = []
         self.problem: Problem | None = None
+        self.lie: Resolver | None = None
 
     def answer(self) -> None:
         """Every Job that is there ends, as the resolver in its pod would have it."""
@@ -42,6 +43,8 @@ class Registry:
         uri, since = f"models:/shop/{self.version}", stamp(self.world.now)
         if job["metadata"]["name"] not in self.looks:
             self.looks.append(job["metadata"]["name"])
+        if self.lie:
+            return self.lie
         if self.problem:
             return Resolver("Failed", problem=self.problem, since=since)
         if f'"knownUri":"{uri}"' in container["env"][0]["value"]:
@@ -384,3 +387,28 @@ def test_a_reference_that_a_person_aborted_before_it_was_resolved_is_left_alone(
     assert registry.wait(10 * INTERVAL).status.stable is None
     assert world.condition("Stalled").reason == "Aborted"
     assert registry.looks == []
+
+
+LIES = {
+    "another model": Resolver("Succeeded", digest(2), uri="models:/other/2"),
+    "another store": Resolver("Succeeded", digest(2), uri="s3://anywhere/shop/2"),
+    "a claim": Resolver("Succeeded", digest(2), uri="pvc://payroll/shop"),
+    "what moves itself": Resolver("Succeeded", digest(2), uri="models:/shop@challenger"),
+    "the reference itself": Resolver("Succeeded", digest(2)),
+    "no URI at all": Resolver("Succeeded", digest(2), uri="no uri"),
+    "no digest": Resolver("Succeeded", "", uri="models:/shop/2"),
+    "another kind of digest": Resolver("Succeeded", "sha256:1", uri="models:/shop/2"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_an_answer_that_cannot_be_true_is_not_believed(lie: Resolver) -> None:
+    """It comes from a pod, and whose image that runs may be the spec's choice."""
+    registry = following()
+    registry.lie = lie
+    world = registry.wait(INTERVAL)
+    assert (stable_uri(world), world.status.canary) == ("models:/shop/1", None)
+    assert world.condition("ReferenceFollowed").reason == "ResolverFailed"
+    first = Registry(World(make_spec(model={"uri": ALIAS, "endpoint": "http://mlflow:5000"})))
+    first.lie = lie
+    assert first.settle().condition("Stalled").reason == "ResolverFailed"

@@ -106,6 +106,7 @@ def _s3(
         secret_access_key=secret.get("secretAccessKey", "AWS_SECRET_ACCESS_KEY"),
         session_token=secret.get("sessionToken", "AWS_SESSION_TOKEN"),
     )
+    _check_pair(given, "access_key_id", "secret_access_key", "accessKeyId and secretAccessKey")
     region = secret.get("region", "AWS_REGION", "AWS_DEFAULT_REGION")
     if region is None and not any(environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")):
         region = DEFAULT_REGION
@@ -136,6 +137,8 @@ def _azure(
         client_secret=secret.get("clientSecret", "AZURE_CLIENT_SECRET"),
         tenant_id=secret.get("tenantId", "AZURE_TENANT_ID"),
     )
+    if not environ.get("AZURE_FEDERATED_TOKEN_FILE"):
+        _check_pair(given, "client_id", "client_secret", "clientId and clientSecret")
     account = secret.get("accountName", "AZURE_STORAGE_ACCOUNT_NAME") or environ.get("AZURE_STORAGE_ACCOUNT_NAME")
     account = account or _account_in(endpoint)
     if account is None:
@@ -154,6 +157,13 @@ def _azure(
 
 def _given(**values: str | None) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _check_pair(given: Mapping[str, Any], first: str, second: str, keys: str) -> None:
+    """With a half of them the library would go on to ask for the identity of the node."""
+    if (first in given) != (second in given):
+        message = f"the Secret named in spec.model.credentials must hold {keys}, both or neither of them"
+        raise PackageError(Reason.SOURCE_FORBIDDEN, message)
 
 
 def _any(environ: Mapping[str, str], names: tuple[str, ...]) -> bool:

@@ -131,10 +131,11 @@ class ApiServer:
         if answer.status_code == 429 or answer.status_code >= 500:
             self._pause.failed(self._clock(), _seconds(answer.headers.get("retry-after", "")))
             raise Unavailable(f"the API server answers {answer.status_code}")
-        self._pause.answered()
         if answer.status_code not in (200, 201):
+            self._pause.failed(self._clock())
             log.error("the API server refuses the authorizer itself: %s %s", answer.status_code, answer.url.path)
             raise Unavailable(f"the API server refuses the authorizer's own request ({answer.status_code})")
+        self._pause.answered()
         try:
             found = orjson.loads(answer.content)
         except orjson.JSONDecodeError as error:

@@ -46,6 +46,7 @@ FOREIGN = (Rate(2.0, 10), Rate(10.0, 30))
 """Reviews of new tokens that only the API server can judge: for each source address, and for all together."""
 
 _MOST_SOURCES = 4096
+_WELL_KNOWN_SECONDS = 3600.0
 _BUSY = Refusal(Why.BUSY, "too many new tokens at once; try again in a second")
 _RAN_OUT = Refusal(Why.BUSY, "the permission ran out while it was checked; try again")
 _CANNOT_CHECK = Refusal(Why.UNAVAILABLE, "permission cannot be checked now; try again later")
@@ -84,6 +85,8 @@ class Decider:
         self.users: Cache[User] = Cache(MOST_YES)
         self.grants: Cache[bool] = Cache(MOST_YES)
         self.refusals: Cache[Refusal] = Cache(MOST_NO)
+        # Tokens that were right within the hour, so that a flood does not keep those out who come back.
+        self._well_known: Cache[bool] = Cache(MOST_YES)
         self._finding: Flights[Entry[User] | Refusal] = Flights()
         self._granting: Flights[Entry[bool] | Refusal] = Flights()
         self._verified = Budget(*VERIFIED, _MOST_SOURCES, clock())
@@ -187,13 +190,15 @@ class Decider:
         """
         now, today = self._clock(), self._wall()
         try:
-            found = await self._looked_up(token, question, source)
+            welcome = source is None or self._well_known.get(key, now) is not None
+            found = await self._looked_up(token, question, None if welcome else source)
         except Unavailable:
             return _CANNOT_CHECK
         if isinstance(found, Refusal):
             return self._refused(key, found, now, self.users)
         left = HARD_SECONDS if found.expires is None else min(HARD_SECONDS, found.expires - today)
         self.users.put(key, found, now, SOFT_SECONDS, left)
+        self._well_known.put(key, True, now, _WELL_KNOWN_SECONDS, _WELL_KNOWN_SECONDS)
         return Entry(found, now + SOFT_SECONDS, now + left)
 
     async def _looked_up(self, token: bytes, question: Question, source: str | None) -> User | Refusal:
@@ -223,6 +228,7 @@ class Decider:
         """Remember a refusal that may be remembered, in place of the yes that was."""
         if refusal.age > 0:
             instead_of.drop(key)
+            self._well_known.drop(key)
             self.refusals.put(key, refusal, now, refusal.age, refusal.age)
         return replace(refusal, age=max(0.0, min(ROUTER_SECONDS, now + refusal.age - self._clock())))
 

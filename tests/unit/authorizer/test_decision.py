@@ -216,6 +216,28 @@ async def test_one_who_is_known_is_asked_about_anew_in_the_midst_of_a_flood():
         house.later(1.0)
 
 
+async def test_who_comes_back_in_the_midst_of_a_flood_is_let_in():
+    house = House()
+    await house.decide()
+    house.later(10 * HARD_SECONDS)
+    for source in range(100):
+        await house.decide(asked(b"opaque-%d" % source, source=b"10.0.1.%d" % source))
+    assert why(await house.decide(asked(b"another", source=b"10.0.2.1"))) is Why.BUSY
+    said(await house.decide())
+
+
+async def test_who_comes_back_with_what_was_taken_back_is_a_stranger():
+    house = House()
+    await house.decide()
+    house.asks.users.clear()
+    house.later(HARD_SECONDS)
+    assert why(await house.decide()) is Why.WRONG_TOKEN
+    house.later(REFUSED_SECONDS)
+    for source in range(100):
+        await house.decide(asked(b"opaque-%d" % source, source=b"10.0.1.%d" % source))
+    assert why(await house.decide()) is Why.BUSY
+
+
 async def test_a_flood_drives_nobody_out():
     house = House()
     await house.decide()

@@ -11,7 +11,7 @@ from sluice_operator.cluster import compare, observe
 from sluice_operator.cluster.cache import Cache, Key, version
 from sluice_operator.cluster.client import Client, Json
 from sluice_operator.cluster.errors import Conflict, Gone, Refused, Unavailable
-from sluice_operator.cluster.kinds import APPLIED, DEPLOYMENT, POD, Kind, kind_of
+from sluice_operator.cluster.kinds import APPLIED, DEPLOYMENT, JOB, POD, Kind, kind_of
 from sluice_operator.planning.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,15 @@ class Applier:
             return
         await self._refuse_foreign(resource, kind, name)
         log.info("applying %s %s", kind.kind, name)
-        answer = await self._write(kind, resource.namespace, name, hashed)
+        try:
+            answer = await self._write(kind, resource.namespace, name, hashed)
+        except Refused:
+            live = self._cache.get(kind, resource.namespace, name)
+            if kind is not JOB or live is None:
+                raise
+            # A Job's pods cannot be changed: it is made anew by the pass that sees it gone.
+            await self._delete(kind, live)
+            return
         self._cache.put(kind, answer)
         # Even where the server keeps it in another form: asking again would ask for ever.
         if self._holds(kind, answer):

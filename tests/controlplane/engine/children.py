@@ -50,8 +50,8 @@ def budget(owner: ModelDeployment, name: str = "b") -> dict[str, Any]:
     return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
 
 
-def job(owner: ModelDeployment, name: str = "j") -> dict[str, Any]:
-    pod = {"restartPolicy": "Never", "containers": [{"name": "resolve", "image": "img"}]}
+def job(owner: ModelDeployment, name: str = "j", image: str = "img") -> dict[str, Any]:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "resolve", "image": image}]}
     spec = {"backoffLimit": 3, "template": {"metadata": {"labels": {"j": name}}, "spec": pod}}
     metadata = names.metadata(owner, name, "resolver")
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}

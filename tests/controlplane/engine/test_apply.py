@@ -44,6 +44,23 @@ async def test_a_changed_wish_is_written_and_a_dropped_field_is_dropped(bench: W
     assert bench.kube.get("configmap", "c")["data"] == {"a": "1"}
 
 
+async def test_a_job_that_cannot_be_changed_is_made_anew(bench: Workbench) -> None:
+    """As when another operator, of another default image, goes on with what one before it has begun."""
+    resource = await bench.resource("one")
+    await bench.cluster.apply(resource, children.plan(children.job(resource)))
+    before = bench.kube.get("job", "j")["metadata"]["uid"]
+    changed = children.plan(children.job(resource, image="new"))
+    await bench.cluster.apply(resource, changed)
+    assert names_of(bench, "job") == set()
+    await bench.cluster.apply(resource, changed)
+    found = bench.kube.get("job", "j")
+    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "new"
+    assert found["metadata"]["uid"] != before
+    impossible = children.plan(children.job(resource, "other", image=""))
+    with pytest.raises(Refused):
+        await bench.cluster.apply(resource, impossible)
+
+
 async def test_what_somebody_changed_is_put_right(bench: Workbench) -> None:
     resource = await bench.resource("one")
     plan = children.plan(children.deployment(resource))

@@ -78,10 +78,13 @@ class Pause:
 class ApiServer:
     """Asks over kept connections with this process' own credentials, which are read anew as they change."""
 
-    def __init__(self, credentials: Credentials, clock: Callable[[], float], pause: Pause | None = None) -> None:
+    def __init__(
+        self, credentials: Credentials, clock: Callable[[], float], answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         self._credentials = credentials
         self._clock = clock
-        self._pause = pause or Pause()
+        self._answer_seconds = answer_seconds
+        self._pause = Pause()
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._client: httpx.AsyncClient | None = None
         self._trusts: ssl.SSLContext | None = None
@@ -95,7 +98,7 @@ class ApiServer:
         if not self._pause.over(self._clock()):
             raise Unavailable("the API server did not answer a moment ago")
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._places:
+            async with asyncio.timeout(self._answer_seconds), self._places:
                 answer = await self._sent(method, path, None if body is None else orjson.dumps(body))
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             self._pause.failed(self._clock())
@@ -123,7 +126,11 @@ class ApiServer:
             self._trusts = trusts
             # No proxy and no certificate from the environment: they would see the tokens.
             self._client = httpx.AsyncClient(
-                base_url=self._credentials.server, verify=trusts, limits=_KEPT, timeout=ANSWER_SECONDS, trust_env=False
+                base_url=self._credentials.server,
+                verify=trusts,
+                limits=_KEPT,
+                timeout=self._answer_seconds,
+                trust_env=False,
             )
         return self._client
 

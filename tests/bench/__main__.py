@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 PARTS = {
+    "access": "bench.access",
     "analysis": "bench.analysis",
     "authorizer": "bench.authorizer",
     "operator": "bench.operator",

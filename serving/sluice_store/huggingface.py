@@ -23,7 +23,7 @@ from sluice.config import Fetching, RuntimeConfig
 from sluice.failures import PackageError, Reason
 from sluice.manifest import MANIFEST_FILE, MODEL_FILE, explain
 from sluice.uri import ModelUri, parse_uri
-from sluice_store.http import auth_of, opener
+from sluice_store.http import auth_of, by_digest, opener
 from sluice_store.layout import safe_name
 from sluice_store.secret import Secret
 from sluice_store.transfer import Transfer, patiently
@@ -98,7 +98,10 @@ class Hub:
         url = f"{self.base}/{self.uri.path}/resolve/{commit}/{quote(file.path)}"
         name, target = f"{self.uri.text} {file.name}", folder / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        return Transfer(name, opener(self.web, url, about=name), max_bytes, self.fetching, file.sha256).save(target)
+        open_at = opener(self.web, url, about=name)
+        if file.sha256 is not None:
+            open_at = by_digest(open_at, file.sha256)
+        return Transfer(name, open_at, max_bytes, self.fetching, file.sha256).save(target)
 
 
 def obtain(uri: ModelUri, config: RuntimeConfig, folder: Path) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ from sluice.manifest import explain
 from sluice.uri import ModelUri
 from sluice_store.addresses import Guard
 from sluice_store.challenges import Challenge, Login, login_for, parse_challenges
-from sluice_store.http import opener
+from sluice_store.http import by_digest, opener
 from sluice_store.oci_manifest import ACCEPTED, Descriptor, Named, chosen, read_manifest
 from sluice_store.secret import Secret
 from sluice_store.transfer import Open, Part, Transfer, patiently
@@ -226,17 +226,13 @@ class Registry:
         return lambda host, port: guard.addresses(scheme, host, port)
 
     def _opener(self, blob: Descriptor) -> Open:
-        url = f"{self._base}/v2/{self.repository}/blobs/{blob.digest}"
-        # Weak: each mirror has an ETag of its own, and the digest says already that the bytes are the same.
-        same_always = f'W/"{blob.digest}"'
+        url, about = f"{self._base}/v2/{self.repository}/blobs/{blob.digest}", f"{self.name} (blob {blob.digest})"
 
-        @contextmanager
-        def open_at(offset: int, _: str | None) -> Iterator[Part]:
-            ask = opener(self._web, url, self._headers(), about=f"{self.name} (blob {blob.digest})")
-            with ask(offset, same_always) as part:
-                yield replace(part, validator=same_always)
+        def open_at(offset: int, validator: str | None) -> AbstractContextManager[Part]:
+            # Asked each time, because a token may not live as long as a download.
+            return opener(self._web, url, self._headers(), about=about)(offset, validator)
 
-        return open_at
+        return by_digest(open_at, blob.digest)
 
 
 def _is_loopback(location: str) -> bool:

@@ -24,8 +24,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield server
 
 
-def package_of(tmp_path: Path, version: str = "1") -> tuple[str, dict[str, bytes]]:
-    folder = make_package(tmp_path / f"package-{version}", version=version, weights=os.urandom(5000))
+def package_of(tmp_path: Path, version: str = "1", size: int = 5000) -> tuple[str, dict[str, bytes]]:
+    folder = make_package(tmp_path / f"package-{version}", version=version, weights=os.urandom(size))
     return package_digest(folder), {name: (folder / name).read_bytes() for name in package_files(folder)}
 
 
@@ -90,6 +90,14 @@ def test_a_token_is_for_the_hub_alone(hub: Hub, tmp_path: Path) -> None:
     assert fetch_package(config).digest == digest
     assert {said for _, said in hub.front.seen[1:]} == {"Bearer hf_s3cret"}
     assert {said for _, said in hub.cdn.seen} == {""}
+
+
+def test_a_large_file_goes_on_at_another_place_of_the_network(hub: Hub, tmp_path: Path) -> None:
+    digest, files = package_of(tmp_path, size=1_000_000)
+    hub.repository("org/iris").commit(files)
+    hub.cdn.cuts = 3
+    assert fetch_package(config_for(hub, "hf://org/iris", tmp_path)).digest == digest
+    assert len(hub.cdn.seen) == 4
 
 
 def test_other_bytes_than_the_hub_promises_are_refused(hub: Hub, tmp_path: Path) -> None:

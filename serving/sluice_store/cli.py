@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from sluice.config import Signature
 from sluice.failures import PackageError
-from sluice.manifest import explain
 from sluice.package import opened
 from sluice_store import signatures
 from sluice_store.errors import StoreError
@@ -30,8 +29,6 @@ def run(chosen: argparse.Namespace) -> int:
     """Run the chosen command. Returns 0, or 1 with one line on stderr where something is at fault."""
     try:
         print(_COMMANDS[chosen.command](chosen))  # noqa: T201 the command's answer
-    except ValidationError as error:
-        return _fault(explain(error))
     except (PackageError, StoreError, OSError, ValueError) as error:
         return _fault(str(error))
     except KeyboardInterrupt:
@@ -46,12 +43,15 @@ def sign(chosen: argparse.Namespace) -> str:
 
 def verify(chosen: argparse.Namespace) -> str:
     """Check a signature; the answer is the digest of the package that it holds for."""
-    wanted = Signature(
-        public_key_file=_text(chosen.public_key),
-        identity=chosen.identity,
-        issuer=chosen.issuer,
-        trust_file=_text(chosen.trust),
-    )
+    try:
+        wanted = Signature(
+            public_key_file=_text(chosen.public_key),
+            identity=chosen.identity,
+            issuer=chosen.issuer,
+            trust_file=_text(chosen.trust),
+        )
+    except ValidationError as error:
+        raise ValueError("give --public-key alone, or --identity and --issuer (with --trust)") from error
     with opened(chosen.source) as package:
         signatures.verify(package.folder, wanted)
         return f"the signature holds for {package.digest}"

@@ -225,7 +225,9 @@ def test_nothing_in_a_store_moves_the_cursor(store: str, tmp_path: Path, capsys:
         (("list", "s3://models", "--endpoint", "http://127.0.0.1:1"), "check its name"),
         (("push", "package", "s3://models", "--endpoint", "http://127.0.0.1:1"), "check its name"),
         (("sign", "package", "--key", "none.pem", "--output", "out"), "none.pem"),
-        (("verify", "package"), "publicKeyFile"),
+        (("verify", "package"), "--public-key"),
+        (("verify", "package", "--identity", "a@b.c"), "--issuer"),
+        (("verify", "package", "--public-key", "p.pem", "--trust", "t.json"), "--public-key alone"),
         (("verify", "package", "--public-key", "none.pem"), "SignatureMissing"),
     ],
 )

@@ -1,10 +1,13 @@
 """Which blobs of a registry make a package."""
 
+import contextlib
 import hashlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluice.failures import PackageError, Reason
 from sluice_store import oci_manifest
@@ -120,3 +123,21 @@ def test_what_is_pushed_is_what_is_read() -> None:
     assert package_layers(read, 100, "there") == (layer,)
     assert read.artifact_type == oci_manifest.ARTIFACT_TYPE
     assert json.loads(content)["config"]["mediaType"] == oci_manifest.CONFIG_TYPE
+
+
+_KEYS = ("layers", "manifests", "mediaType", "digest", "size", "annotations", "platform", "os", oci_manifest.TITLE)
+_TITLES = st.none() | st.dictionaries(st.just(oci_manifest.TITLE), st.text(alphabet="./ab\\\0", max_size=9))
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.just(DIGEST),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=9), inner),
+    max_leaves=20,
+)
+_LAYER = st.fixed_dictionaries({"digest": st.just(DIGEST), "size": st.integers(0, 500), "annotations": _TITLES})
+
+
+@given(_JSON | st.fixed_dictionaries({"layers": st.lists(_LAYER, max_size=4)}))
+def test_whatever_a_registry_answers_is_read_or_refused(document: Any) -> None:
+    with contextlib.suppress(PackageError):
+        manifest = read_manifest(json.dumps(document).encode(), None, "there").manifest
+        for layer in package_layers(manifest, 1000, "there"):
+            assert layer.title is None or ".." not in layer.title.split("/")

@@ -10,8 +10,9 @@ import pytest
 from runtime.hub import Hub, hugging_face
 from sluice.config import Fetching, RuntimeConfig
 from sluice.digest import package_digest, package_files
-from sluice.failures import PackageError, Reason
+from sluice.failures import PackageError, Reason, Resolved, parse_termination
 from sluice.uri import parse_uri
+from sluice_runtime.resolve import resolve
 from sluice_store.fetching import fetch_package
 from sluice_store.references import resolve_reference
 from unit.store.packages import make_package
@@ -76,6 +77,25 @@ def test_a_branch_moves_and_its_commits_stay(hub: Hub, tmp_path: Path) -> None:
     repository.commit(newer)
     assert resolve_reference(parse_uri(config.uri), config) != before
     assert fetch_package(config_for(hub, before.text, tmp_path)).digest == old
+
+
+def test_the_resolve_step_downloads_only_what_has_moved(hub: Hub, tmp_path: Path) -> None:
+    (old, files), (new, newer) = package_of(tmp_path), package_of(tmp_path, "2")
+    repository, log = hub.repository("org/iris"), tmp_path / "log"
+    first = f"hf://org/iris@{repository.commit(files)}"
+    config = config_for(hub, "hf://org/iris", tmp_path, termination_log=str(log))
+    resolve(config)
+    assert parse_termination(log.read_text()) == Resolved(digest=old, name="iris", version="1", uri=first)
+    known = config_for(hub, "hf://org/iris", tmp_path / "poll", termination_log=str(log), known_uri=first)
+    hub.front.seen.clear()
+    resolve(known)
+    assert parse_termination(log.read_text()) == Resolved(digest="", name="", version="", uri=first)
+    assert len(hub.front.seen) == 1
+    second = f"hf://org/iris@{repository.commit(newer)}"
+    resolve(known)
+    assert parse_termination(log.read_text()) == Resolved(digest=new, name="iris", version="2", uri=second)
+    resolve(config_for(hub, first, tmp_path / "pinned", termination_log=str(log)))
+    assert parse_termination(log.read_text()) == Resolved(digest=old, name="iris", version="1")
 
 
 def test_a_token_is_for_the_hub_alone(hub: Hub, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ _SENT_ALONG = (
     *("authorization", "content-type", "content-encoding", "grpc-encoding", "te", "inference-header-content-length"),
     *("content-length", "x-forwarded-for", "x-request-id", CLAIMS),
 )
+_TOKENS = ("envoy_bearer.lua", "envoy_memory.lua")
 _FOR_DATA = ("envoy_statuses.lua",)
 _REFUSAL_HEADERS = ("www-authenticate", "retry-after")
 
@@ -148,12 +149,12 @@ def _remote(jwt: Jwt) -> Json:
 
 def _claims(jwt: Jwt, *more: str) -> _Kind:
     required = [claim.to_json() for claim in jwt.required_claims]
-    return _lua("envoy_bearer.lua", "envoy_claims.lua", *more, required=required, caller=jwt.caller_claim)
+    return _lua(*_TOKENS, "envoy_claims.lua", *more, required=required, caller=jwt.caller_claim)
 
 
 def _authorized(traffic: Traffic, guard: Guard) -> _Kind:
     return _lua(
-        "envoy_bearer.lua",
+        *_TOKENS,
         "envoy_authorizer.lua",
         question=question(traffic, guard),
         authority=_authority(guard.authorizer),

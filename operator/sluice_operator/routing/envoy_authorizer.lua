@@ -3,37 +3,13 @@
 -- An error in here lets nobody in: without the caller's name, which only this sets, the gate behind it refuses.
 
 local LONGEST_MS = 5000          -- no answer is believed for longer, whatever the authorizer says
-local ENTRIES = 4096             -- in each of two generations
-local BYTES = 2 * 1024 * 1024    -- of tokens, likewise
 local TIMEOUT_MS = 5000
 local WARN_EVERY_MS = 1000
-
-local function memory()
-  return { young = {}, old = {}, entries = 0, bytes = 0 }
-end
 
 -- Apart, so that a flood of wrong tokens does not push those out that are known to be right.
 local granted, refused = memory(), memory()
 local settings
 local warned_at = 0
-
-local function keep(kept, token, entry)
-  if kept.entries >= ENTRIES or kept.bytes >= BYTES then
-    kept.old, kept.young, kept.entries, kept.bytes = kept.young, {}, 0, 0
-  end
-  if kept.young[token] == nil then
-    kept.entries, kept.bytes = kept.entries + 1, kept.bytes + #token
-  end
-  kept.young[token] = entry
-end
-
-local function forget(kept, token)
-  kept.young[token], kept.old[token] = nil, nil
-end
-
-local function find(kept, token)
-  return kept.young[token] or kept.old[token]
-end
 
 -- A clock that was set back makes an entry older than it is, never younger.
 local function fresh(entry, now)

@@ -112,11 +112,13 @@ class Said:
 
 
 def kubernetes(**settings: Any) -> Envoy:
-    return Envoy(SETTINGS | settings, ("envoy_bearer.lua", "envoy_authorizer.lua"))
+    return Envoy(SETTINGS | settings, ("envoy_bearer.lua", "envoy_memory.lua", "envoy_authorizer.lua"))
 
 
 def jwt(claims: dict[str, Any], caller: str = "sub", *required: dict[str, Any]) -> Said:
-    envoy = Envoy({"required": list(required), "caller": caller}, ("envoy_bearer.lua", "envoy_claims.lua"))
+    envoy = Envoy(
+        {"required": list(required), "caller": caller}, ("envoy_bearer.lua", "envoy_memory.lua", "envoy_claims.lua")
+    )
     envoy.metadata = {"envoy.filters.http.jwt_authn": {"claims": claims}}
     return envoy.request(GOOD)
 
@@ -394,3 +396,17 @@ def test_the_caller_is_named_in_the_characters_of_a_header(claims: dict[str, Any
 def test_who_has_no_name_is_not_let_in(claims: dict[str, Any]) -> None:
     said = jwt(claims)
     assert (said.status, said.caller) == (403, None)
+
+
+def test_what_a_token_says_is_remembered_for_that_token_alone() -> None:
+    envoy = Envoy({"required": [SALES], "caller": "sub"}, ("envoy_bearer.lua", "envoy_memory.lua", "envoy_claims.lua"))
+
+    def says(authorization: str, **claims: str) -> Said:
+        envoy.metadata = {"envoy.filters.http.jwt_authn": {"claims": claims}}
+        return envoy.request(authorization)
+
+    assert says(GOOD, sub="anna", dept="sales").caller == "anna"
+    assert says(GOOD).caller == "anna"
+    assert (says(OTHER, sub="ben", dept="ops").caller, says(WRONG, sub="carl", dept="legal").status) == ("ben", 403)
+    assert says(WRONG, sub="carl", dept="legal").status == 403
+    assert says(f"{GOOD},{OTHER}", sub="anna", dept="sales").status == 401

@@ -1,8 +1,8 @@
 """A model repository that answers as the Hugging Face Hub does.
 
-The Hub cannot be installed, so this is not the real thing: it answers what the Hub's public API is documented to answer
-and what its own client library expects of it. Small files come from the Hub itself, large ones by a redirect to another
-server, which must never see a token.
+The Hub cannot be installed, so this is not the real thing: it answers what the Hub's public API is said to answer,
+and the Hub's own client downloads from it (tests/integrations/registries/test_hub_client.py). Small files come from the
+Hub itself, large ones by a redirect to another server, which must never see a token.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
+    def do_HEAD(self) -> None:
+        """The Hub's own client asks so before it downloads."""
+        self.do_GET()
+
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.seen.append((path, self.headers.get("Authorization", "")))
@@ -149,7 +153,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for key, value in headers.items():
             self.send_header(key, value)
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         """Silence."""

@@ -95,6 +95,8 @@ def _client_options(endpoint: str | None, secret: Secret, fetching: Fetching, pr
         options["root_certificate"] = secret.ca.read_bytes()
     if proxy is not None:
         options["proxy_url"] = proxy
+        # The gate ends a connection after its answer; one that is used again just then would look like a cut.
+        options["pool_max_idle_per_host"] = "0"
     return options
 
 

@@ -108,7 +108,7 @@ class KeyRef(ApiModel):
 
     name: ObjectName = Field(description="Name of the Secret.")
     key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(
-        default="cosign.pub", description="The key in it; the default is what `cosign generate-key-pair` calls it."
+        default="pub.pem", description="The key in it that holds the public key, as PEM."
     )
 
 
@@ -118,10 +118,18 @@ class PublicKey(ApiModel):
     secret_ref: KeyRef = Field(description="Where the public key is, as PEM (ECDSA P-256).")
 
 
+class TrustRef(KeyRef):
+    """A key of a Secret in the ModelDeployment's namespace."""
+
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(
+        default="trust.json", description="The key in it that holds the configuration."
+    )
+
+
 class Trust(ApiModel):
     """A sigstore of one's own."""
 
-    secret_ref: KeyRef = Field(description="Where sigstore's client trust configuration is, as JSON.")
+    secret_ref: TrustRef = Field(description="Where sigstore's client trust configuration is, as JSON.")
 
 
 class Keyless(ApiModel):

@@ -94,7 +94,7 @@ REFUSED = {
 
 def test_only_what_the_wanted_signer_signed_is_served(kube: Kube, signed: Signed) -> None:
     # Given a version that was signed by whoever holds the other half of a Secret's key
-    kube.apply(secret(SIGNER, {"cosign.pub": signed.public}), wanted(signed.store, "v1.tar.gz"))
+    kube.apply(secret(SIGNER, {"pub.pem": signed.public}), wanted(signed.store, "v1.tar.gz"))
     first = until_promoted(kube, NAME)
     assert first["status"]["stable"]["digest"] == signed.digests["v1"]
     for file, (reason, part) in REFUSED.items():

@@ -124,7 +124,7 @@ def test_the_key_of_the_cluster_is_mounted_into_the_step_that_fetches_alone() ->
         if m["kind"] == "Deployment" and "router" not in str(m["metadata"])
     )
     volume = next(one for one in pod["volumes"] if one["name"] == "signature")
-    assert volume["secret"] == {"secretName": "release", "items": [{"key": "cosign.pub", "path": "public-key.pem"}]}
+    assert volume["secret"] == {"secretName": "release", "items": [{"key": "pub.pem", "path": "public-key.pem"}]}
     (fetch,), (runtime,) = pod["initContainers"], pod["containers"]
     mount = next(one for one in fetch["volumeMounts"] if one["name"] == "signature")
     assert f'"publicKeyFile":"{mount["mountPath"]}/public-key.pem"' in fetch["env"][0]["value"]

@@ -66,7 +66,7 @@ def manager(traffic: Traffic) -> Json:
     guard = guarded(traffic)
     if guard is None:
         return {}
-    foreign = {"remove_on_match": {"key_matcher": {"prefix": "x-sluice-", "ignore_case": True}}}
+    foreign = {"remove_on_match": {"key_matcher": {"prefix": "x-sluice-"}}}
     mutation = extension(
         "envoy.http.early_header_mutation.header_mutation",
         "http.early_header_mutation.header_mutation.v3.HeaderMutation",
@@ -108,7 +108,10 @@ def _chain(traffic: Traffic, guard: Guard) -> list[tuple[str, _Kind]]:
     chain: list[tuple[str, _Kind]] = []
     if access.jwt:
         statuses = _FOR_DATA if access.data else ()
-        chain += [(_JWT, _authentication(access.jwt, access.audiences)), (_CALLER, _claims(access.jwt, *statuses))]
+        chain += [
+            (_JWT, _authentication(access.jwt, access.audiences, data=access.data is not None)),
+            (_CALLER, _claims(access.jwt, *statuses)),
+        ]
     else:
         chain += [(_CALLER, _lua("envoy_bearer.lua", *_FOR_DATA) if access.data else _authorized(traffic, guard))]
     if access.data:
@@ -119,7 +122,7 @@ def _chain(traffic: Traffic, guard: Guard) -> list[tuple[str, _Kind]]:
     return chain
 
 
-def _authentication(jwt: Jwt, audiences: list[str]) -> _Kind:
+def _authentication(jwt: Jwt, audiences: list[str], *, data: bool) -> _Kind:
     """Signature, issuer, audience and time of the token in the one header where it belongs."""
     provider = {
         "issuer": jwt.issuer,
@@ -129,7 +132,7 @@ def _authentication(jwt: Jwt, audiences: list[str]) -> _Kind:
         "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
         # Filters behind this one look at it; the routes take it away.
         "forward": True,
-        "forward_payload_header": CLAIMS,
+        **({"forward_payload_header": CLAIMS} if data else {}),
         "payload_in_metadata": "claims",
         "jwt_cache_config": _JWT_CACHE,
         **({"local_jwks": {"inline_string": jwt.jwks}} if jwt.jwks else {"remote_jwks": _remote(jwt)}),

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from integrations.registries.fetching import config_for, digest_at, refusal_of
-from integrations.registries.servers import HTPASSWD, PASSWORD, USER, Server, oci_registry
+from integrations.registries.servers import HTPASSWD, PASSWORD, PATIENCE, USER, Server, oci_registry
 from integrations.registries.tokens import token_service
 from integrations.stores.lines import line_to, nothing
 from runtime.harness import run
@@ -32,6 +32,8 @@ from sluice_store.oci_registry import Registry
 from unit.store.packages import make_package
 
 TAR, GZIPPED = "application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip"
+
+DIRECTLY: dict[str, Any] = {"trust_env": False, "timeout": PATIENCE}
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +73,9 @@ class Raw:
 
     def blob(self, content: bytes, kind: str, annotations: dict[str, str] | None = None) -> dict[str, Any]:
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        place = httpx.post(f"{self.base}/blobs/uploads/", trust_env=False).headers["location"]
-        httpx.put(
-            place, params=dict(httpx.URL(place).params, digest=digest), content=content, trust_env=False
-        ).raise_for_status()
+        place = httpx.post(f"{self.base}/blobs/uploads/", **DIRECTLY).headers["location"]
+        asked = dict(httpx.URL(place).params, digest=digest)
+        httpx.put(place, params=asked, content=content, **DIRECTLY).raise_for_status()
         return {"mediaType": kind, "digest": digest, "size": len(content), "annotations": annotations or {}}
 
     def manifest(self, tag: str, *layers: dict[str, Any], kind: str = MANIFEST) -> dict[str, Any]:
@@ -84,7 +85,8 @@ class Raw:
     def put(self, tag: str, document: dict[str, Any]) -> dict[str, Any]:
         content = json.dumps(document).encode()
         headers = {"Content-Type": document["mediaType"]}
-        httpx.put(f"{self.base}/manifests/{tag}", content=content, headers=headers, trust_env=False).raise_for_status()
+        place = f"{self.base}/manifests/{tag}"
+        httpx.put(place, content=content, headers=headers, **DIRECTLY).raise_for_status()
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         return {"mediaType": document["mediaType"], "digest": digest, "size": len(content)}
 

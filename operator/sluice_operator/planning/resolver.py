@@ -1,7 +1,9 @@
 """Finding out, before any traffic, which bytes a URI stands for: the job, and what becomes of its answer."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from sluice.digest import DIGEST_PATTERN
 from sluice.uri import parse_uri
@@ -13,7 +15,7 @@ from sluice_operator.api.status import Blocked, ModelDeploymentStatus, Resolved
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.identity import Defaults, make_record
 from sluice_operator.planning.observed import Problem, Resolver
-from sluice_operator.planning.pod_template import merge
+from sluice_operator.planning.pod_template import FETCH, merge
 from sluice_operator.planning.situation import Situation, seconds_to_resolve
 from sluice_operator.planning.workloads import base_pod_spec, fetch_container
 
@@ -25,7 +27,7 @@ _SCHEDULING = ("affinity", "dnsConfig", "dnsPolicy", "hostAliases", "imagePullSe
 
 
 def job(owner: ModelDeployment, key: str, defaults: Defaults, known_uri: str = "", retries: int = 4) -> Manifest:
-    """A Job in the pods' own surroundings: the same image, node selection and credentials as the model's pods.
+    """A Job in the surroundings of the step that fetches: its image, nodes, credentials and the pod template's parts.
 
     `key` is the end of its name, by which its answer is found; `known_uri` is where a reference stood before, which
     need not be fetched again.
@@ -39,8 +41,6 @@ def job(owner: ModelDeployment, key: str, defaults: Defaults, known_uri: str = "
             "containers": [fetch_container(owner.name, record, CONTAINER, "sluice_runtime.resolve", known_uri)],
         },
     }
-    template_spec = record.runtime.pod_template.get("spec") or {}
-    scheduling = {"spec": {key: template_spec[key] for key in _SCHEDULING if key in template_spec}}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -48,7 +48,25 @@ def job(owner: ModelDeployment, key: str, defaults: Defaults, known_uri: str = "
         "spec": {
             "backoffLimit": retries,
             "activeDeadlineSeconds": int(seconds(owner.spec.rollout.ready_deadline)) + BACKSTOP_SECONDS,
-            "template": merge(pod, scheduling),
+            "template": merge(pod, _of_fetching(record.runtime.pod_template)),
+        },
+    }
+
+
+def _of_fetching(template: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the user's pod template concerns the step that fetches, for a pod that does nothing else.
+
+    A proxy, a store's account or a cloud's webhook (which goes by labels) must find the resolver as it finds the pods.
+    """
+    spec = template.get("spec") or {}
+    steps = [step for step in spec.get("initContainers") or () if step.get("name") == FETCH]
+    mounted = {mount.get("name") for step in steps for mount in step.get("volumeMounts") or ()}
+    return {
+        "metadata": template.get("metadata") or {},
+        "spec": {
+            **{key: spec[key] for key in _SCHEDULING if key in spec},
+            "containers": [{**step, "name": CONTAINER} for step in steps],
+            "volumes": [volume for volume in spec.get("volumes") or () if volume.get("name") in mounted],
         },
     }
 

@@ -95,6 +95,44 @@ def test_who_must_have_signed_is_known_to_the_step_and_its_files_are_mounted_the
         assert all("signature" not in str(one["volumeMounts"]) for one in serving)
 
 
+SURROUNDINGS: dict[str, Any] = {
+    "metadata": {"labels": {"azure.workload.identity/use": "true"}, "annotations": {"egress": "proxy"}},
+    "spec": {
+        "nodeSelector": {"pool": "models"},
+        "initContainers": [
+            {
+                "name": "fetch",
+                "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+                "envFrom": [{"configMapRef": {"name": "store"}}],
+                "volumeMounts": [{"name": "proxy-ca", "mountPath": "/etc/proxy"}],
+            },
+            {"name": "other", "image": "other:1"},
+        ],
+        "containers": [{"name": "runtime", "env": [{"name": "OMP_NUM_THREADS", "value": "1"}]}],
+        "volumes": [{"name": "proxy-ca", "configMap": {"name": "proxy-ca"}}, {"name": "cache", "emptyDir": {}}],
+    },
+}
+
+
+def test_the_look_up_has_the_pod_templates_surroundings_of_the_step_that_fetches_and_nothing_else_of_it() -> None:
+    world = World(make_spec(model={"uri": S3}, runtime={"podTemplate": SURROUNDINGS}))
+    world.run()
+    (job,) = world.of_kind("Job")
+    template = job["spec"]["template"]
+    assert template["metadata"]["labels"].items() >= SURROUNDINGS["metadata"]["labels"].items()
+    assert template["metadata"]["labels"][names.COMPONENT] == "resolver"
+    assert template["metadata"]["annotations"] == {"egress": "proxy"}
+    pod = template["spec"]
+    (step,) = pod["containers"]
+    fetch = SURROUNDINGS["spec"]["initContainers"][0]
+    assert (step["name"], step["command"][-1]) == ("resolve", "sluice_runtime.resolve")
+    assert (step["env"][1:], step["envFrom"]) == (fetch["env"], fetch["envFrom"])
+    assert fetch["volumeMounts"][0] in step["volumeMounts"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["package", "tmp", "proxy-ca"]
+    assert "initContainers" not in pod
+    assert pod["nodeSelector"] == {"pool": "models"}
+
+
 def test_a_record_keeps_all_of_it() -> None:
     model = {
         "uri": S3,

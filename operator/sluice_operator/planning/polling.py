@@ -13,7 +13,7 @@ from sluice_operator.api.base import Manifest
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import ModelDeploymentStatus, PollStatus, Resolved
 from sluice_operator.planning import resolver
-from sluice_operator.planning.clock import seconds_since, stamp
+from sluice_operator.planning.clock import seconds_left, stamp
 from sluice_operator.planning.identity import Defaults, resolved_for
 from sluice_operator.planning.observed import Problem
 from sluice_operator.planning.requests import ABORTED
@@ -68,8 +68,7 @@ def seconds_to_look(s: Situation) -> float:
     """Seconds until the next look is due; 0 or less where it is."""
     poll, resolved, blocked = s.status.poll, resolved_for(s.resource, s.target.spec_hash), s.status.blocked
     since = poll.started_at if poll else resolved.at if resolved else blocked.at if blocked else ""
-    interval = seconds(s.resource.spec.model.poll or "0s")
-    return interval - seconds_since(since, s.now) if since else 0.0
+    return seconds_left(since, s.now, seconds(s.resource.spec.model.poll or "0s")) if since else 0.0
 
 
 def seconds_to_give_up(s: Situation) -> float | None:
@@ -77,7 +76,7 @@ def seconds_to_give_up(s: Situation) -> float | None:
     poll = s.status.poll
     if poll is None or not poll.running:
         return None
-    return seconds(s.resource.spec.rollout.ready_deadline) - seconds_since(poll.started_at, s.now)
+    return seconds_left(poll.started_at, s.now, seconds(s.resource.spec.rollout.ready_deadline))
 
 
 def wake_in(s: Situation) -> float | None:

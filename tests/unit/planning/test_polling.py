@@ -229,6 +229,44 @@ def test_a_look_that_does_not_end_is_given_up_and_begun_again_at_its_time() -> N
     assert world.condition("ReferenceFollowed").status == "True"
 
 
+@pytest.mark.parametrize("ahead", [2, 2 * INTERVAL, 365 * 86400], ids=["a moment", "some minutes", "a year"])
+@pytest.mark.parametrize("under_way", [False, True], ids=["after a look", "during a look"])
+def test_a_clock_that_was_ahead_holds_no_look_up_for_long_once_it_is_set_right(
+    ahead: float, *, under_way: bool
+) -> None:
+    registry = following(rollout={**OPEN_STEP, "readyDeadline": f"{INTERVAL}s"})
+    world = registry.world
+    world.now += timedelta(seconds=ahead)
+    registry.settle()
+    world.now += timedelta(seconds=INTERVAL)
+    if under_way:
+        world.resolvers = {}
+        world.settle()
+        assert len(world.of_kind("Job")) == 1
+    else:
+        registry.settle()
+    world.now -= timedelta(seconds=ahead)
+    registry.version = 2
+    # Twice the interval at the most, and the same again for a look that is given up.
+    for _ in range(4):
+        world.wait(INTERVAL)
+        if not under_way or world.condition("ReferenceFollowed").status == "False":
+            registry.answer()
+            registry.settle()
+    assert canary_or_none(world) == "models:/shop/2"
+
+
+def test_a_look_that_another_replica_began_with_its_clock_a_little_ahead_is_not_given_up() -> None:
+    registry = following()
+    world = registry.world
+    world.resolvers = {}
+    world.wait(INTERVAL)
+    world.now -= timedelta(seconds=1)
+    world.settle()
+    assert len(world.of_kind("Job")) == 1
+    assert world.condition("ReferenceFollowed").status == "True"
+
+
 def canary_or_none(world: World) -> str | None:
     return world.status.canary.uri if world.status.canary else None
 

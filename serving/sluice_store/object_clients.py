@@ -31,19 +31,22 @@ DEFAULT_REGION = "us-east-1"
 _WHOLE_REQUEST = timedelta(days=1)
 """The library bounds a whole request by 30 s; here it is silence that is bounded, and by another setting."""
 
-_AWS_IDENTITY = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+_AWS_IDENTITIES = (
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
+    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",),
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
 )
+"""Variables that are an identity together. The first of each says that one is meant."""
+
 _GOOGLE_IDENTITY = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS")
 _GOOGLE_METADATA = "metadata.google.internal"
-_AZURE_IDENTITY = (
-    "AZURE_STORAGE_ACCOUNT_KEY",
-    "AZURE_STORAGE_SAS_TOKEN",
-    "AZURE_FEDERATED_TOKEN_FILE",
-    "AZURE_CLIENT_SECRET",
+_AZURE_FEDERATED = ("AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID")
+_AZURE_IDENTITIES = (
+    ("AZURE_STORAGE_ACCOUNT_KEY",),
+    ("AZURE_STORAGE_SAS_TOKEN",),
+    ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"),
+    _AZURE_FEDERATED,
 )
 
 ObjectClient = S3Store | GCSStore | AzureStore
@@ -108,11 +111,12 @@ def _s3(
         secret_access_key=secret.get("secretAccessKey", "AWS_SECRET_ACCESS_KEY"),
         session_token=secret.get("sessionToken", "AWS_SESSION_TOKEN"),
     )
-    _check_pair(given, "access_key_id", "secret_access_key", "accessKeyId and secretAccessKey")
+    if given and not {"access_key_id", "secret_access_key"} <= given.keys():
+        raise _half("the Secret must hold accessKeyId and secretAccessKey, both or neither of them")
     region = secret.get("region", "AWS_REGION", "AWS_DEFAULT_REGION")
     if region is None and not any(environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")):
         region = DEFAULT_REGION
-    if not given and not _any(environ, _AWS_IDENTITY):
+    if not given and not _has_identity(environ, _AWS_IDENTITIES):
         given["skip_signature"] = True
     return S3Store(bucket, **common, **given, **_given(endpoint=endpoint, region=region))
 
@@ -124,7 +128,7 @@ def _gcs(
         service_account_key=secret.get("serviceAccount.json", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
         bearer_token=secret.get("token"),
     )
-    if not given and not _any(environ, _GOOGLE_IDENTITY) and (endpoint is not None or not _on_google()):
+    if not given and not any(map(environ.get, _GOOGLE_IDENTITY)) and (endpoint is not None or not _on_google()):
         given["skip_signature"] = True
     return GCSStore(bucket, **common, **given, **_given(base_url=endpoint))
 
@@ -139,14 +143,14 @@ def _azure(
         client_secret=secret.get("clientSecret", "AZURE_CLIENT_SECRET"),
         tenant_id=secret.get("tenantId", "AZURE_TENANT_ID"),
     )
-    if not environ.get("AZURE_FEDERATED_TOKEN_FILE"):
-        _check_pair(given, "client_id", "client_secret", "clientId and clientSecret")
+    if given and not _is_whole_azure(given, environ):
+        raise _half("the Secret must hold accountKey, sasToken, or all of clientId, clientSecret and tenantId")
     account = secret.get("accountName", "AZURE_STORAGE_ACCOUNT_NAME") or environ.get("AZURE_STORAGE_ACCOUNT_NAME")
     account = account or _account_in(endpoint)
     if account is None:
         message = "the storage account is not known; put accountName into the Secret named in spec.model.credentials"
         raise PackageError(Reason.INVALID_CONFIG, message)
-    if not given and not _any(environ, _AZURE_IDENTITY):
+    if not given and not _has_identity(environ, _AZURE_IDENTITIES):
         given["skip_signature"] = True
     return AzureStore(
         container,
@@ -161,15 +165,27 @@ def _given(**values: str | None) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _check_pair(given: Mapping[str, Any], first: str, second: str, keys: str) -> None:
-    """With a half of them the library would go on to ask for the identity of the node."""
-    if (first in given) != (second in given):
-        message = f"the Secret named in spec.model.credentials must hold {keys}, both or neither of them"
-        raise PackageError(Reason.SOURCE_FORBIDDEN, message)
+def _is_whole_azure(given: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+    if "account_key" in given or "sas_key" in given or {"client_id", "client_secret", "tenant_id"} <= given.keys():
+        return True
+    # A Secret may say as which client the pod's federated token is used.
+    ours = {"AZURE_CLIENT_ID": given.get("client_id"), "AZURE_TENANT_ID": given.get("tenant_id")}
+    return "client_secret" not in given and all(ours.get(name) or environ.get(name) for name in _AZURE_FEDERATED)
 
 
-def _any(environ: Mapping[str, str], names: tuple[str, ...]) -> bool:
-    return any(environ.get(name) for name in names)
+def _has_identity(environ: Mapping[str, str], identities: tuple[tuple[str, ...], ...]) -> bool:
+    """True where the environment holds one of these, False where it means none; raises as `_half` tells."""
+    if any(all(map(environ.get, names)) for names in identities):
+        return True
+    for names in identities:
+        if environ.get(names[0]):
+            raise _half(f"the variable {names[0]} of the fetch step needs {' and '.join(names[1:])} beside it")
+    return False
+
+
+def _half(why: str) -> PackageError:
+    """With less than a whole identity the library would go on to ask for that of the node."""
+    return PackageError(Reason.SOURCE_FORBIDDEN, f"spec.model.credentials name nobody: {why}")
 
 
 def _on_google() -> bool:

@@ -12,6 +12,7 @@ from sluice_store.object_clients import object_client
 from sluice_store.secret import Secret
 
 OWN = "http://minio.models.svc:9000"
+FEDERATED = {"AZURE_FEDERATED_TOKEN_FILE": "/var/run/token", "AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t"}
 
 
 @pytest.fixture
@@ -79,9 +80,17 @@ def test_azure_without_an_account_cannot_be_asked(secret: Secret) -> None:
     ("uri", "environ"),
     [
         ("s3://models/k", {"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/token", "AWS_ROLE_ARN": "arn"}),
-        ("s3://models/k", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"}),
+        ("s3://models/k", {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}),
+        ("s3://models/k", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials"}),
+        (
+            "s3://models/k",
+            {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/var/run/secrets/token",
+            },
+        ),
         ("gs://models/k", {"GOOGLE_APPLICATION_CREDENTIALS": "/var/run/secrets/gcp.json"}),
-        ("az://models/k", {"AZURE_FEDERATED_TOKEN_FILE": "/var/run/token", "AZURE_STORAGE_ACCOUNT_NAME": "shop"}),
+        ("az://models/k", {**FEDERATED, "AZURE_STORAGE_ACCOUNT_NAME": "shop"}),
     ],
 )
 def test_a_pods_own_identity_is_used_where_the_environment_has_one(
@@ -95,10 +104,16 @@ def test_a_pods_own_identity_is_used_where_the_environment_has_one(
     [
         ("s3://models/k", {"accessKeyId": "a"}),
         ("s3://models/k", {"secretAccessKey": "s3cret"}),
+        ("s3://models/k", {"sessionToken": "s3cret"}),
+        ("s3://models/k", {"accessKeyId": "a", "sessionToken": "s3cret"}),
         ("gs://models/k", {"serviceAccount.json": "s3cret"}),
         ("gs://models/k", {"serviceAccount.json": '{"type": "service_account", "private_key": "s3cret"}'}),
         ("az://models/k", {"accountName": "a", "accountKey": "s3cret, not base64"}),
         ("az://models/k", {"accountName": "a", "clientId": "half"}),
+        ("az://models/k", {"accountName": "a", "tenantId": "s3cret"}),
+        ("az://models/k", {"accountName": "a", "clientId": "half", "tenantId": "s3cret"}),
+        ("az://models/k", {"accountName": "a", "clientId": "half", "clientSecret": "s3cret"}),
+        ("az://models/k", {"accountName": "a", "clientSecret": "s3cret", "tenantId": "t"}),
     ],
 )
 def test_a_secret_that_cannot_be_right_is_told_without_being_shown(
@@ -109,6 +124,30 @@ def test_a_secret_that_cannot_be_right_is_told_without_being_shown(
         config(uri, secret)
     assert caught.value.reason is Reason.SOURCE_FORBIDDEN
     assert "s3cret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("uri", "environ"),
+    [
+        ("s3://models/k", {"AWS_ACCESS_KEY_ID": "a"}),
+        ("s3://models/k", {"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/token"}),
+        ("s3://models/k", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"}),
+        ("az://models/k", {"AZURE_FEDERATED_TOKEN_FILE": "/var/run/token", "AZURE_CLIENT_ID": "c"}),
+        ("az://models/k", {"AZURE_CLIENT_SECRET": "s", "AZURE_TENANT_ID": "t"}),
+    ],
+)
+def test_half_an_identity_of_the_environment_is_refused_and_not_made_whole_by_the_nodes(
+    uri: str, environ: dict[str, str], secret: Secret
+) -> None:
+    with pytest.raises(PackageError, match="beside it") as caught:
+        config(uri, secret, AZURE_STORAGE_ACCOUNT_NAME="shop", **environ)
+    assert caught.value.reason is Reason.SOURCE_FORBIDDEN
+
+
+def test_a_secret_may_say_as_which_client_a_pods_token_is_used(secret: Secret) -> None:
+    write(secret, {"accountName": "shop", "clientId": "other"})
+    found = config("az://models/k", secret, **FEDERATED)
+    assert (found["client_id"], "skip_signature" in found) == ("other", False)
 
 
 def test_a_secret_that_is_no_text_is_told(secret: Secret) -> None:

@@ -18,7 +18,7 @@ from sluice.digest import check_name, package_files
 from sluice.failures import PackageError, Reason
 
 MAX_MEMBERS = 10_000
-"""More files than any real package; bounds inodes and time."""
+"""More files than any real package, each with its folders; bounds inodes and time."""
 
 MAX_HEADER_READ = 1024**2
 """Bytes tarfile may ask for at once. Member data comes in small pieces, so a larger read is an inflated header."""
@@ -64,10 +64,12 @@ def _decompressed(file: IO[bytes]) -> IO[bytes]:
 
 
 def _extract_members(tar: tarfile.TarFile, target: Path) -> None:
+    made = set[str]()
     for count, member in enumerate(tar, start=1):
-        if count > MAX_MEMBERS:
-            raise PackageError(Reason.UNSAFE_ARCHIVE, f"the archive holds more than {MAX_MEMBERS} files")
         path = _safe_path(member)
+        made.update(map(str, (path, *path.parents)))  # a few bytes of a name make many folders
+        if max(count, len(made)) > MAX_MEMBERS:
+            raise PackageError(Reason.UNSAFE_ARCHIVE, f"the archive holds more than {MAX_MEMBERS} files and folders")
         if member.isdir():
             (target / path).mkdir(parents=True, exist_ok=True)
         else:

@@ -17,6 +17,13 @@ from sluice.failures import PackageError, Reason
 
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 
+MAX_DEPTH = 32
+"""Folders and the file in a name. Each folder costs a stack frame to whoever walks it, and an inode."""
+
+_MAX_PART_BYTES = 255
+_MAX_NAME_BYTES = 1024
+"""The first is what file systems have, the second what object stores have."""
+
 
 def package_digest(folder: Path) -> str:
     """Digest of a package folder: `sha256:` and 64 hex digits.
@@ -48,15 +55,25 @@ def package_files(folder: Path, below: str = "") -> Iterator[str]:
 
 
 def check_name(path: str) -> None:
-    """Refuse names that `sha256sum` escapes or that cannot be written down.
+    """Refuse names that `sha256sum` escapes, that cannot be written down, or that no file system holds.
 
     Raises:
         PackageError: UnsafeArchive.
     """
     if "\\" in path or not path.isprintable():
-        raise PackageError(
-            Reason.UNSAFE_ARCHIVE, f"rename {path!r}: backslashes and control characters are not allowed"
-        )
+        message = f"rename {_shown(path)}: backslashes and control characters are not allowed"
+        raise PackageError(Reason.UNSAFE_ARCHIVE, message)
+    parts = path.split("/")
+    if len(parts) > MAX_DEPTH or len(path.encode()) > _MAX_NAME_BYTES:
+        message = f"{_shown(path)} lies too deep: {MAX_DEPTH} parts and {_MAX_NAME_BYTES} bytes are the most"
+        raise PackageError(Reason.UNSAFE_ARCHIVE, message)
+    if any(len(part.encode()) > _MAX_PART_BYTES for part in parts):
+        message = f"{_shown(path)} is too long: {_MAX_PART_BYTES} bytes for a file or folder are the most"
+        raise PackageError(Reason.UNSAFE_ARCHIVE, message)
+
+
+def _shown(path: str) -> str:
+    return repr(path) if len(path) <= _MAX_PART_BYTES else f"{path[:80]!r} (and more)"
 
 
 def _plain_files(path: str) -> str:

@@ -51,7 +51,7 @@ def _present(target: Path, digest: str | None) -> Package | None:
 def _bring(config: RuntimeConfig, target: Path) -> Package:
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in target.parent.glob(_STAGING_PREFIX + "*"):
-        shutil.rmtree(leftover)
+        _clear(leftover)
     staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=target.parent))
     try:
         folder = staging / "package"
@@ -61,9 +61,17 @@ def _bring(config: RuntimeConfig, target: Path) -> Package:
         _check_signature(folder, config)
         os.rename(folder, target)
     finally:
-        shutil.rmtree(staging)
+        _clear(staging)
     log.info("package %s version %s is here, %s", package.manifest.name, package.manifest.version, package.digest)
     return Package(target, package.manifest, package.digest)
+
+
+def _clear(path: Path) -> None:
+    """Remove what an attempt left, or tell that it stays: the next attempt has a folder of its own."""
+    try:
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    except (OSError, RecursionError) as error:
+        log.warning("%s cannot be removed and keeps its room: %r", path, error)
 
 
 def _check_signature(folder: Path, config: RuntimeConfig) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sluice.archive import MAX_MEMBERS, extract_archive, write_archive
-from sluice.digest import package_digest
+from sluice.digest import package_digest, package_files
 from sluice.failures import PackageError, Reason
 
 MIB = 1024**2
@@ -95,6 +95,35 @@ def test_a_bomb_of_one_large_file_stops_at_the_limit(tmp_path: Path) -> None:
 def test_a_bomb_of_many_files_stops_at_the_limit(tmp_path: Path) -> None:
     archive = tar_of(tmp_path / "a", [(member(f"f{i}"), b"") for i in range(MAX_MEMBERS + 1)])
     assert refused(archive, tmp_path / "out") is Reason.UNSAFE_ARCHIVE
+
+
+def test_a_bomb_of_folders_stops_at_the_limit(tmp_path: Path) -> None:
+    """Few members that imply many folders: the limit is on what is made."""
+    archive = tar_of(tmp_path / "a", [(member(f"{i}/" + "a/" * 25 + "f"), b"") for i in range(MAX_MEMBERS // 25)])
+    assert refused(archive, tmp_path / "out") is Reason.UNSAFE_ARCHIVE
+    made = sum(len(folders) + len(files) for _, folders, files in os.walk(tmp_path / "out"))
+    assert made <= MAX_MEMBERS
+
+
+@pytest.mark.parametrize(
+    "name", ["a/" * 32 + "f", "a" * 256, "\u00e4" * 128, "/".join(["a" * 250] * 5), "a" * (MIB // 2)]
+)
+def test_a_name_that_no_file_system_holds_is_refused(name: str, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    archive = tar_of(tmp_path / "a", [(member(name), b"")])
+    with pytest.raises(PackageError) as caught:
+        extract_archive(archive, target, MIB)
+    assert caught.value.reason is Reason.UNSAFE_ARCHIVE
+    assert len(caught.value.message) < 1000
+    assert os.listdir(target) == []
+
+
+@pytest.mark.parametrize("name", ["a/" * 31 + "f", "a" * 255, "/".join(["a" * 250] * 4)])
+def test_a_name_within_the_limits_is_kept(name: str, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    extract_archive(tar_of(tmp_path / "a", [(member(name), b"1")]), tmp_path / "out", MIB)
+    assert list(package_files(tmp_path / "out")) == [name]
 
 
 def test_a_bomb_inside_a_header_is_not_read_into_memory(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def test_names_that_coreutils_would_escape_are_refused(name: str, tmp_path: Path
     assert caught.value.reason is Reason.UNSAFE_ARCHIVE
 
 
+def test_a_folder_that_is_too_deep_to_walk_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ("a/" * 33)).mkdir(parents=True)
+    with pytest.raises(PackageError) as caught:
+        package_digest(tmp_path)
+    assert caught.value.reason is Reason.UNSAFE_ARCHIVE
+
+
 def test_links_and_devices_are_refused(tmp_path: Path) -> None:
     fill(tmp_path, {"x": b""})
     for name, make in (("link", lambda p: p.symlink_to("x")), ("pipe", os.mkfifo)):

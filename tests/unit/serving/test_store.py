@@ -1,6 +1,7 @@
 """A package appears whole and verified, or not at all."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,21 @@ def test_leftovers_of_a_killed_step_are_cleared(source: Path) -> None:
     leftover.mkdir(parents=True)
     fetch_package(config)
     assert os.listdir(leftover.parent) == ["package"]
+
+
+def test_a_leftover_that_cannot_be_cleared_stops_no_attempt(source: Path) -> None:
+    config = config_for(source, "pvc://claim/shop")
+    models = Path(config.package_dir).parent
+    deep = models / ".incoming-deep"
+    try:
+        models.mkdir()
+        for depth in range(1500):
+            (deep / ("a/" * depth)).mkdir()
+        (models / ".incoming-file").touch()
+        assert fetch_package(config).manifest.name == "shop"
+        assert sorted(set(os.listdir(models)) - {deep.name}) == ["package"]
+    finally:
+        subprocess.run(["rm", "-rf", str(deep)], check=True)  # which shutil cannot, nor pytest
 
 
 def test_a_wrong_digest_leaves_nothing_behind(source: Path) -> None:

@@ -124,13 +124,18 @@ def _failed(s: Situation, poll: PollStatus, problem: Problem) -> ModelDeployment
 
 
 def jobs(s: Situation, defaults: Defaults) -> tuple[Manifest, ...]:
-    """The look under way; once its end is written down it is taken away."""
+    """The look under way; once its end is written down it is taken away.
+
+    Where the spec names no image it runs today's, as the settings it is given are today's: the image that a version is
+    pinned to may be of a former release, which refuses settings that it does not know. A look during which the operator
+    is upgraded is begun anew.
+    """
     poll, record = s.status.poll, s.target.record
     if poll is None or not poll.running or not _follows(s):
         return ()
-    # A Job cannot be changed: with the image of the version that is known it stays as it is through an upgrade.
-    same = replace(defaults, image=record.image) if record else defaults
-    return (resolver.job(s.resource, _key(poll), same, poll.known_uri, RETRIES),)
+    # The installation may have no image for such an accelerator any more, and the version serves on.
+    todays = replace(defaults, image=record.image) if record and not defaults.image else defaults
+    return (resolver.job(s.resource, _key(poll), todays, poll.known_uri, RETRIES),)
 
 
 def _key(poll: PollStatus) -> str:

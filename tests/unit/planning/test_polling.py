@@ -1,5 +1,6 @@
 """A reference that moves becomes a canary; one that cannot be looked at, or has not moved, changes nothing."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,10 @@ from sluice_operator.api import names
 from sluice_operator.api.status import ModelDeploymentStatus
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Resolver
+from sluice_operator.planning.planner import plan
 from sluice_operator.planning.policy import Policy
 
-from .world import World, make_spec
+from .world import IMAGES, World, make_spec
 
 ALIAS = "models:/shop@champion"
 INTERVAL = 60
@@ -382,14 +384,32 @@ def test_a_reference_that_nobody_could_resolve_is_tried_again() -> None:
     assert world.condition("Stalled").status == "False"
 
 
-def test_a_look_runs_the_image_of_what_serves_so_that_an_upgrade_leaves_it_alone() -> None:
+@pytest.mark.parametrize(("named", "looking"), [(None, "runtime:2"), ("own:1", "own:1")])
+def test_a_look_is_of_todays_release_and_the_pods_stay_what_they_are(named: str | None, looking: str) -> None:
+    """An image of a former release refuses settings that came later, such as knownUri."""
+    registry = following(runtime={"image": named} if named else {})
+    world = registry.world
+    world.now += timedelta(seconds=INTERVAL)
+    world.run()
+    upgraded = plan(world.resource, world.observe(), world.now, replace(IMAGES, runtime="runtime:2"))
+    pods = {
+        m["metadata"]["labels"][names.COMPONENT]: m["spec"]["template"]["spec"]["containers"][0]
+        for m in upgraded.objects
+        if m["kind"] in ("Job", "Deployment")
+    }
+    assert pods["resolver"]["image"] == looking
+    assert '"knownUri":"models:/shop/1"' in pods["resolver"]["env"][0]["value"]
+    assert pods["model"]["image"] == (named or IMAGES.runtime)
+
+
+def test_a_look_needs_no_default_image_where_a_version_has_one() -> None:
     registry = following()
     world = registry.world
-    world.wait(INTERVAL)
-    (job,) = world.of_kind("Job")
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == next(iter(world.records.values())).image
-    assert '"knownUri":"models:/shop/1"' in container["env"][0]["value"]
+    world.now += timedelta(seconds=INTERVAL)
+    world.run()
+    without = plan(world.resource, world.observe(), world.now, replace(IMAGES, runtime=""))
+    (job,) = (m for m in without.objects if m["kind"] == "Job")
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == IMAGES.runtime
 
 
 def test_after_a_lost_status_what_serves_is_looked_at_again() -> None:

@@ -97,6 +97,7 @@ class Web:
         with self.stream(method, url, headers=headers, content=content) as response:
             body = bytearray()
             for chunk in response.iter_raw():
+                _check_plain(response)
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
                     raise PackageError(Reason.INVALID_PACKAGE, f"{shown(url)} answered more than is reasonable")
@@ -173,6 +174,13 @@ def retry_after(value: str | None, now: float | None = None) -> float | None:
 def shown(url: str) -> str:
     """A URL as it may stand in logs and in status: what is behind the question mark is often a password."""
     return url.partition("?")[0].partition("#")[0]
+
+
+def _check_plain(response: httpx.Response) -> None:
+    """Nothing else was asked for, and what a few bytes unpack to knows no bound."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        message = f"{shown(str(response.request.url))} answered compressed, which nobody asked it to"
+        raise PackageError(Reason.INVALID_PACKAGE, message)
 
 
 class _CheckedTransport(httpx.BaseTransport):

@@ -81,6 +81,13 @@ def _elsewhere(resource: ModelDeployment, target: Target, allowed: tuple[str, ..
     for field, place in places.items():
         if place and allowed and not any(_within(place, beginning) for beginning in allowed):
             yield f"{field} ({place}) is none of the stores that this cluster allows: {', '.join(allowed)}"
+    # A container's name says nothing about whose account it is in: that is the word of a Secret, or the environment's.
+    if allowed and model.uri.startswith("az://") and not model.endpoint:
+        yield (
+            "this cluster allows some stores alone, and az:// does not say whose account it is: write the "
+            "account's address (https://ACCOUNT.blob.core.windows.net) in spec.model.endpoint, and let it be among "
+            f"those allowed: {', '.join(allowed)}"
+        )
 
 
 def _within(place: str, beginning: str) -> bool:

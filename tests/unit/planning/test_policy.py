@@ -12,6 +12,9 @@ SIGNED: dict[str, Any] = {"signature": {"publicKey": {"secretRef": {"name": "tea
 OF_CLUSTER: dict[str, Any] = {"signature": {"publicKey": {"secretRef": {"name": "release"}}}}
 MLFLOW = {"uri": "models:/shop/1", "endpoint": "http://mlflow.ml.svc:5000"}
 
+ACCOUNT = "https://ours.blob.core.windows.net"
+AZURE = Policy(allowed_stores=("az://models", ACCOUNT))
+
 
 def model(uri: str = "s3://models/shop/1", **more: Any) -> dict[str, Any]:
     return {"uri": uri, "digest": DIGEST} | more
@@ -48,6 +51,14 @@ DEMANDS: dict[str, tuple[dict[str, Any], Policy, str]] = {
     "a store that is allowed": (model(), Policy(allowed_stores=("oci://r", "s3://models/")), ""),
     "a store that is not": (model(), Policy(allowed_stores=("s3://other/",)), "s3://other/"),
     "a server that is allowed": (MLFLOW, Policy(allowed_stores=("models:/", "http://mlflow.ml.svc:5000")), ""),
+    "a container of nobody in particular": (model("az://models/shop"), AZURE, "spec.model.endpoint"),
+    "a container of an account that is allowed": (model("az://models/shop", endpoint=ACCOUNT), AZURE, ""),
+    "a container of another account": (
+        model("az://models/shop", endpoint="https://other.blob.core.windows.net"),
+        AZURE,
+        "https://other.blob.core.windows.net",
+    ),
+    "a container where all stores are allowed": (model("az://models/shop"), Policy(), ""),
     "a server that is not": (MLFLOW, Policy(allowed_stores=("models:/",)), "spec.model.endpoint"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 
 
@@ -23,6 +24,16 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
+
+
+def frames_of(error: BaseException) -> str:
+    """Where a failure came from, and those behind it, without what they say: that may quote passwords."""
+    link: BaseException | None = error
+    told = ""
+    while link is not None:
+        told += f"{''.join(traceback.format_tb(link.__traceback__))}{type(link).__name__}\n"
+        link = link.__cause__ or link.__context__
+    return told
 
 
 def setup_logging(level: str) -> None:

@@ -22,6 +22,7 @@ from sluice_runtime.cpu import allowed_cpus, cpu_quota, cpu_request, usable_thre
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import Model, Plane
 from sluice_runtime.sessions import Session, load_session, row_independent, warm_up
+from sluice_runtime.step import unforeseen
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Runtime:
             self._fail(error)
         except Exception as error:
             log.exception("the model could not be loaded")
-            self._fail(PackageError(Reason.INTERNAL, repr(error)))
+            self._fail(unforeseen(error))
 
     def _serve(self, loaded: Loaded) -> None:
         limits = self.config.limits

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sluice.config import CONFIG_ENV, RuntimeConfig
 from sluice.failures import Failure, PackageError, Reason, write_termination
 from sluice.manifest import explain
-from sluice_runtime.logs import setup_logging
+from sluice_runtime.logs import frames_of, setup_logging
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,9 @@ def run_step(work: Callable[[RuntimeConfig], None]) -> int:
     except PackageError as error:
         return give_up(error, config.termination_log)
     except Exception as error:
-        log.exception("unexpected failure")
-        return give_up(PackageError(Reason.INTERNAL, repr(error)), config.termination_log)
+        # Its own words may quote what is in a Secret, and a termination log is read by more people than Secrets are.
+        log.error("unexpected failure", extra={"fields": {"exception": frames_of(error)}})
+        return give_up(unforeseen(error), config.termination_log)
     return 0
 
 
@@ -49,6 +50,11 @@ def read_config() -> RuntimeConfig:
         raise PackageError(Reason.INVALID_CONFIG, f"the variable {CONFIG_ENV} is not set") from error
     except ValidationError as error:
         raise PackageError(Reason.INVALID_CONFIG, f"{CONFIG_ENV}: {explain(error)}") from error
+
+
+def unforeseen(error: Exception) -> PackageError:
+    """What is said of a failure that has no reason of its own: its kind, and none of its words."""
+    return PackageError(Reason.INTERNAL, f"{type(error).__name__}; the container's log says where it came from")
 
 
 def give_up(error: PackageError, termination_log: str) -> int:

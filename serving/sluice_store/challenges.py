@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from sluice.failures import PackageError, Reason
-from sluice_store.secret import Secret
+from sluice_store.secret import Secret, sendable
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # RFC 9110's word for a word
 _PART = re.compile(
@@ -70,12 +70,12 @@ def login_for(host: str, secret: Secret) -> Login:
     `config.json` is what Docker calls the first of them at home.
 
     Raises:
-        PackageError: InvalidConfig, for a Docker configuration that is none.
+        PackageError: InvalidConfig for a Docker configuration that is none, SourceForbidden for a token that cannot be.
     """
     text = secret.get(".dockerconfigjson", "config.json")
     if text is not None:
         return _from_docker(host, text)
-    return Login(secret.get("username") or "", secret.get("password") or "", secret.get("token") or "")
+    return Login(secret.get("username") or "", secret.get("password") or "", sendable(secret.get("token") or ""))
 
 
 def _value(part: re.Match[str]) -> str:
@@ -103,8 +103,8 @@ def _login(entry: Mapping[str, str]) -> Login:
     return Login(
         entry.get("username", username),
         entry.get("password", password.rstrip("\0")),
-        entry.get("registrytoken", ""),
-        entry.get("identitytoken", ""),
+        sendable(entry.get("registrytoken", "")),
+        sendable(entry.get("identitytoken", "")),
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from sluice.failures import PackageError, Reason
 
 CA_KEY = "ca.crt"
+
+_VISIBLE = re.compile(r"[\x21-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +40,15 @@ class Secret:
         """File with the certificate of a private CA, None where the public ones are enough."""
         path = self.folder / CA_KEY
         return path if path.is_file() else None
+
+
+def sendable(token: str) -> str:
+    """The same token, which a header can carry: what fails to encode later is quoted where it fails.
+
+    Raises:
+        PackageError: SourceForbidden for anything but visible ASCII.
+    """
+    if not _VISIBLE.fullmatch(token):
+        message = "the token holds characters that no header can carry; check the Secret in spec.model.credentials"
+        raise PackageError(Reason.SOURCE_FORBIDDEN, message)
+    return token

@@ -20,6 +20,7 @@ import httpx
 from sluice.config import Fetching
 from sluice.failures import PackageError, Reason
 from sluice_store.addresses import Guard, Resolve, resolve_host
+from sluice_store.secret import sendable
 from sluice_store.transfer import TransientError
 
 MAX_REDIRECTS = 5
@@ -129,10 +130,10 @@ class Web:
 
 
 class Bearer(httpx.Auth):
-    """A token in the header that is made for it."""
+    """A token in the header that is made for it; raises as `sendable` does."""
 
     def __init__(self, token: str) -> None:
-        self._token = token
+        self._token = sendable(token)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the header."""

@@ -98,6 +98,16 @@ def test_a_broken_docker_configuration_is_named(text: str, tmp_path: Path) -> No
     assert ".dockerconfigjson" in caught.value.message
 
 
+@pytest.mark.parametrize("token", ["s3cret€", "s3cret\nof two lines", "s3cret of words", "s3cret\x7f"])
+@pytest.mark.parametrize("key", ["token", "registrytoken", "identitytoken"])
+def test_a_token_that_no_header_can_carry_is_refused_without_being_shown(key: str, token: str, tmp_path: Path) -> None:
+    files = {"token": token} if key == "token" else docker_config(r={key: token})
+    with pytest.raises(PackageError) as caught:
+        login_for("r", secret_of(files, tmp_path))
+    assert caught.value.reason is Reason.SOURCE_FORBIDDEN
+    assert "s3cret" not in caught.value.message
+
+
 def test_no_secret_shows_in_what_is_logged() -> None:
     shown = repr(Login("ann", "p-secret", "t-secret", "i-secret"))
     assert "ann" in shown

@@ -6,7 +6,7 @@ import pytest
 from sluice.failures import PackageError, Reason
 from sluice_store.http import opener
 from sluice_store.transfer import TransientError
-from sluice_store.web import check_status, retry_after, shown
+from sluice_store.web import Bearer, check_status, retry_after, shown
 
 NOW = 1_800_000_000.0
 
@@ -60,6 +60,13 @@ def test_an_answer_that_may_be_better_next_time_is_not(status: int) -> None:
     with pytest.raises(TransientError) as caught:
         check_status(answered(status, **{"Retry-After": "3"}))
     assert caught.value.retry_after == 3
+
+
+def test_a_token_that_no_header_can_carry_is_refused_without_being_shown() -> None:
+    with pytest.raises(PackageError) as caught:
+        Bearer("s3cret€")
+    assert caught.value.reason is Reason.SOURCE_FORBIDDEN
+    assert "s3cret" not in caught.value.message
 
 
 class OneAnswer:

@@ -21,7 +21,22 @@ Resolve = Callable[[str, int], Sequence[str]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_AZURE_WIRE_SERVER = ipaddress.ip_address("168.63.129.16")
+METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        (
+            "168.63.129.16",  # Azure's wire server
+            "100.100.100.200",  # Alibaba Cloud
+            "192.0.0.192",  # Oracle Cloud
+            "fd00:ec2::254",  # AWS over IPv6; 169.254.169.254 and its like are link-local
+            "fd00:ec2::23",  # AWS: EKS Pod Identity
+            "fd20:ce::254",  # Google Cloud over IPv6
+        ),
+    )
+)
+"""Where clouds answer their machines, outside of the link-local networks: no store, whatever Python's tables say."""
+_NEVER_PUBLIC = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("64:ff9b:1::/48"))
+"""Special networks (RFC 6890, RFC 8215) that Python's tables know in its later releases alone."""
 _PRIVATE_NAMES = ("localhost", "local", "localdomain", "internal", "svc", "lan", "arpa", "test", "invalid")
 
 
@@ -73,7 +88,7 @@ class Guard:
         return found
 
     def _check(self, host: str, address: str, at_home: bool) -> None:
-        if is_link_local(address):
+        if is_metadata(address):
             raise _refused(host, f"{address} is where clouds keep their metadata, and no packages")
         if is_public(address):
             return
@@ -95,12 +110,14 @@ class Guard:
 def is_public(address: str) -> bool:
     """True for an address that anyone on the internet could reach."""
     ip = _innermost(address)
-    return ip.is_global and not ip.is_multicast and ip != _AZURE_WIRE_SERVER
+    special = ip.is_multicast or ip in METADATA or any(ip in network for network in _NEVER_PUBLIC)
+    return ip.is_global and not special
 
 
-def is_link_local(address: str) -> bool:
-    """True for 169.254.0.0/16 and fe80::/10, however they are written."""
-    return _innermost(address).is_link_local
+def is_metadata(address: str) -> bool:
+    """True for 169.254.0.0/16, fe80::/10 and the clouds' own of other networks, however they are written."""
+    ip = _innermost(address)
+    return ip.is_link_local or ip in METADATA
 
 
 def _innermost(address: str) -> Address:

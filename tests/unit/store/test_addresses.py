@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.failures import PackageError, Reason
-from sluice_store.addresses import Guard, is_link_local, is_public
+from sluice_store.addresses import METADATA, Guard, is_metadata, is_public
 
 NAMES = {
     "store.example.com": ["93.184.216.34"],
@@ -90,13 +90,27 @@ def test_what_is_as_public_or_the_same_machine_is_followed(origin: str, host: st
         "64:ff9b::a9fe:a9fe",
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
+        "192.0.0.8",
+        "192.0.0.192",
+        "64:ff9b:1::a9fe:a9fe",
+        "::ffff:192.0.0.192",
     ],
 )
 def test_a_more_private_place_is_refused(origin: str, host: str) -> None:
     assert refused(guard(origin), host)
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "::ffff:100.100.100.200",
+        "64:ff9b::a83f:8110",
+        "fe80::1",
+        *sorted(map(str, METADATA)),
+    ],
+)
 def test_a_clouds_metadata_is_no_store_even_where_it_begins(host: str) -> None:
     assert refused(Guard("http", host, 80, resolve), host, "http")
 
@@ -153,4 +167,4 @@ def test_no_private_address_counts_as_public(address: object) -> None:
     text = str(address)
     if is_public(text):
         assert address.is_global  # type: ignore[attr-defined]
-        assert not is_link_local(text)
+        assert not is_metadata(text)

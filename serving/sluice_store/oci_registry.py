@@ -172,7 +172,12 @@ class Registry:
         return send()
 
     def _take_challenge(self, response: httpx.Response) -> bool:
-        """Remember how the registry wants to be spoken to; False where we have nothing more to say."""
+        """Remember how the registry wants to be spoken to; False where we have nothing more to say.
+
+        Whom it only led to may not say where our password is to be sent.
+        """
+        if not self._web.is_origin(response.url):
+            return False
         for challenge in parse_challenges(response.headers.get("www-authenticate", "")):
             if challenge.scheme == "bearer" or (challenge.scheme == "basic" and self._login.basic):
                 news = challenge != self._challenge or (self._known is not None and challenge.scheme == "bearer")

@@ -117,12 +117,13 @@ class Web:
         raise PackageError(Reason.SOURCE_UNREACHABLE, message)
 
     def _send(self, method: str, url: httpx.URL, headers: dict[str, str], content: Content | None) -> httpx.Response:
-        ours = self._is_origin(url)
+        ours = self.is_origin(url)
         sent = {key: value for key, value in headers.items() if ours or key.lower() not in _FOR_ONE_ALONE}
         request = self._client.build_request(method, url, headers=sent, content=content)
         return self._client.send(request, auth=self._auth if ours else None, stream=True)
 
-    def _is_origin(self, url: httpx.URL) -> bool:
+    def is_origin(self, url: httpx.URL) -> bool:
+        """True for what this store itself answers, and nobody it leads to; over https also where it began with http."""
         if url.host != self._origin.host:
             return False
         upgraded = (url.scheme, _port(url)) == ("https", 443) and self._origin.scheme == "http"

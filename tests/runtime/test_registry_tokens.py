@@ -30,6 +30,7 @@ class Asking(http.server.ThreadingHTTPServer):
         self.host = f"127.0.0.1:{self.server_port}"
         self.challenge = f'Bearer realm="http://{self.host}/token",service="these tests"'
         self.answer_to_token = json.dumps({"token": "good", "expires_in": 60}).encode()
+        self.leads_to = ""
         self.seen: list[tuple[str, str, str]] = []
 
     def registry(self, login: Login | None = None, clock: Callable[[], float] = time.monotonic) -> Registry:
@@ -48,6 +49,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.server.seen.append((self.command, self.path, self.headers.get("Authorization", "")))
         if self.path.startswith("/token"):
             self.answer(200, self.server.answer_to_token)
+        elif self.server.leads_to:
+            self.answer(307, b"", Location=f"{self.server.leads_to}{self.path}")
         elif self.headers.get("Authorization") in ("Bearer good", "Basic YW5uOnB3"):
             self.answer(200, json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "layers": []}).encode())
         else:
@@ -70,9 +73,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Silence."""
 
 
-@pytest.fixture
-def asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asking]:
-    monkeypatch.setenv("NO_PROXY", "*")
+@contextlib.contextmanager
+def asking_server() -> Iterator[Asking]:
     with Asking() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -81,6 +83,13 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asking]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asking]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with asking_server() as server:
+        yield server
 
 
 def refusal_of(registry: Registry) -> PackageError:
@@ -148,6 +157,19 @@ def test_a_password_is_taken_nowhere_else(realm: str, asking: Asking) -> None:
     error = refusal_of(asking.registry(Login("ann", "pw")))
     assert error.reason is Reason.ADDRESS_REFUSED
     assert len(asking.seen) == 1
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "Basic"])
+def test_whom_the_registry_leads_to_asks_in_vain_for_its_password(kind: str, asking: Asking) -> None:
+    with asking_server() as other:
+        asking.leads_to = f"http://{other.host}"
+        other.challenge = f'{kind} realm="http://{other.host}/token"'
+        with asking.registry(Login("ann", "pw")) as registry:
+            for path in ("manifests/1", f"http://{other.host}/v2/_catalog"):
+                with pytest.raises(PackageError) as caught:
+                    registry.ask("GET", path, (200,))
+                assert caught.value.reason is Reason.SOURCE_FORBIDDEN
+    assert [said for _, _, said in asking.seen + other.seen] == [""] * 3
 
 
 @pytest.mark.parametrize(

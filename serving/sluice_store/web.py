@@ -8,6 +8,7 @@ that can be resolved here are checked before it is asked, and what else it may r
 from __future__ import annotations
 
 import email.utils
+import ssl
 import time
 import urllib.request
 from collections.abc import Generator, Iterator, Mapping
@@ -38,7 +39,8 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 class Web:
     """The HTTP client of one store, which is at `origin`. `auth` is sent to that origin and to nobody else.
 
-    `ca`: file with the certificate of a private CA, trusted besides the public ones.
+    `ca`: file with the certificate of a private CA, trusted besides the public ones. Raises PackageError:
+    AddressRefused for an origin that is not on the web, SourceForbidden for a `ca` that is no certificate.
     """
 
     def __init__(
@@ -80,16 +82,18 @@ class Web:
         """
         try:
             response = self._follow(method, _parsed(url), dict(headers or {}), content)
-            try:
-                yield response
-            finally:
-                response.close()
         except httpx.LocalProtocolError:
             # Not chained, because it quotes the header.
             message = "a request could not be sent; check the Secret named in spec.model.credentials for line breaks"
             raise PackageError(Reason.SOURCE_FORBIDDEN, message) from None
         except (httpx.TransportError, OSError) as error:
-            raise TransientError(f"{type(error).__name__}: {error}") from error
+            raise _broken(error) from error
+        try:
+            yield response
+        except httpx.TransportError as error:  # an OSError here is of whoever reads, whose disk may be full
+            raise _broken(error) from error
+        finally:
+            response.close()
 
     def ask(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: Content | None = None
@@ -178,6 +182,10 @@ def shown(url: str) -> str:
     return url.partition("?")[0].partition("#")[0]
 
 
+def _broken(error: Exception) -> TransientError:
+    return TransientError(f"{type(error).__name__}: {error}")
+
+
 def _check_plain(response: httpx.Response) -> None:
     """Nothing else was asked for, and what a few bytes unpack to knows no bound."""
     if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -192,7 +200,7 @@ class _CheckedTransport(httpx.BaseTransport):
         self._guard = guard
         self._trust = httpx.create_ssl_context()
         if ca is not None:
-            self._trust.load_verify_locations(cafile=str(ca))
+            _trust(self._trust, ca)
         self._pools: dict[tuple[str, str], httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -219,6 +227,14 @@ class _CheckedTransport(httpx.BaseTransport):
         if key not in self._pools:
             self._pools[key] = httpx.HTTPTransport(verify=self._trust, proxy=proxy, trust_env=False)
         return self._pools[key]
+
+
+def _trust(context: ssl.SSLContext, ca: Path) -> None:
+    try:
+        context.load_verify_locations(cafile=str(ca))
+    except ssl.SSLError as error:
+        message = f"{ca.name} of the Secret named in spec.model.credentials is no certificate in PEM form"
+        raise PackageError(Reason.SOURCE_FORBIDDEN, message) from error
 
 
 def _pinned(request: httpx.Request, address: str) -> httpx.Request:

@@ -1,10 +1,12 @@
-"""Answers that are read whole, from servers that mean harm: what one costs is bounded."""
+"""The client of one store, with servers that mean harm and with disks that are full."""
 
 import contextlib
+import errno
 import gzip
 import http.server
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +71,24 @@ def test_an_answer_that_would_grow_when_it_is_unpacked_is_refused(coding: str) -
 def test_an_answer_that_says_it_is_as_it_is_is_read() -> None:
     with answering(sends(b"{}", Content_Encoding="identity")) as url, Web(url, Fetching()) as web:
         assert web.ask("GET", url).content == b"{}"
+
+
+def test_a_full_disk_of_whoever_reads_is_no_fault_of_the_line() -> None:
+    with (
+        answering(sends(b"{}")) as url,
+        Web(url, Fetching()) as web,
+        pytest.raises(OSError, match="No space") as caught,
+        web.stream("GET", url),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize(
+    "content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]
+)
+def test_a_ca_that_is_none_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text(content)
+    with pytest.raises(PackageError, match=r"ca\.crt of the Secret") as caught:
+        Web("https://host", Fetching(), ca=tmp_path / "ca.crt")
+    assert caught.value.reason is Reason.SOURCE_FORBIDDEN

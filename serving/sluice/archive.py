@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import shutil
+import sys
 import tarfile
 import zlib
 from pathlib import Path
@@ -21,7 +22,7 @@ MAX_MEMBERS = 10_000
 """More files than any real package, each with its folders; bounds inodes and time."""
 
 MAX_HEADER_READ = 1024**2
-"""Bytes tarfile may ask for at once. Member data comes in small pieces, so a larger read is an inflated header."""
+"""Bytes of headers before each member. What they say is kept in memory, and a few bytes unpack to a great many."""
 
 
 def extract_archive(archive: Path, target: Path, max_bytes: int) -> None:
@@ -35,11 +36,14 @@ def extract_archive(archive: Path, target: Path, max_bytes: int) -> None:
         with open(archive, "rb") as file:
             stream = _Bounded(_decompressed(file), max_bytes)
             with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as tar:
-                _extract_members(tar, target)
+                _extract_members(tar, stream, target)
+            stream.allow(sys.maxsize)
             _read_to_end(stream)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         message = f"the archive is cut off or no tar file ({error}); pack it with: tar -C FOLDER -czf NAME.tar.gz ."
         raise PackageError(Reason.INVALID_PACKAGE, message) from error
+    except RecursionError as error:
+        raise PackageError(Reason.UNSAFE_ARCHIVE, "the archive has a chain of headers without an end") from error
 
 
 def write_archive(folder: Path, out: Path) -> None:
@@ -63,9 +67,11 @@ def _decompressed(file: IO[bytes]) -> IO[bytes]:
     return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if magic == b"\x1f\x8b" else file
 
 
-def _extract_members(tar: tarfile.TarFile, target: Path) -> None:
+def _extract_members(tar: tarfile.TarFile, stream: _Bounded, target: Path) -> None:
     made = set[str]()
-    for count, member in enumerate(tar, start=1):
+    count = 0
+    while (member := tar.next()) is not None:
+        count += 1
         path = _safe_path(member)
         made.update(map(str, (path, *path.parents)))  # a few bytes of a name make many folders
         if max(count, len(made)) > MAX_MEMBERS:
@@ -73,7 +79,12 @@ def _extract_members(tar: tarfile.TarFile, target: Path) -> None:
         if member.isdir():
             (target / path).mkdir(parents=True, exist_ok=True)
         else:
+            stream.allow(member.size)
             _extract_file(tar, member, target / path)
+        # Or the headers of all members, and what they say of all later ones, would be kept to the end.
+        tar.members.clear()  # type: ignore[attr-defined]  # documented nowhere, and the one way in Python 3.11
+        tar.pax_headers = {}
+        stream.allow(MAX_HEADER_READ)
 
 
 def _read_to_end(stream: _Bounded) -> None:
@@ -112,11 +123,17 @@ class _Bounded(io.RawIOBase):
     def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
         self._stream = stream
         self._max_bytes = max_bytes
+        self._allowed = MAX_HEADER_READ
+
+    def allow(self, size: int) -> None:
+        """Let no more than so many bytes be read from now on; those that are skipped do not count."""
+        self._allowed = size
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > MAX_HEADER_READ:
-            raise PackageError(Reason.UNSAFE_ARCHIVE, "the archive has a header of unreasonable size")
+        if not 0 <= size <= self._allowed:
+            raise PackageError(Reason.UNSAFE_ARCHIVE, "the archive has headers of unreasonable size")
         content = self._stream.read(size)
+        self._allowed -= len(content)
         self._check(self._stream.tell())
         return content
 

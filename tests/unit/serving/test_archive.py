@@ -3,6 +3,8 @@
 import gzip
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -133,6 +135,63 @@ def test_a_bomb_inside_a_header_is_not_read_into_memory(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "a", "wb") as file:
         file.write(header.tobuf(tarfile.PAX_FORMAT) + bytes(8 * MIB))
     assert refused(tmp_path / "a", tmp_path / "out", 64 * MIB) is Reason.UNSAFE_ARCHIVE
+
+
+def header(kind: bytes, size: int) -> bytes:
+    info = member("header", kind)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def sparse(blocks: int) -> bytes:
+    """An old sparse file with a map of so many blocks, each of which says that another comes."""
+    first = bytearray(header(tarfile.GNUTYPE_SPARSE, 0))
+    first[482] = 1
+    first[148:156] = b"%06o\0 " % (sum(first) - sum(first[148:156]) + 8 * ord(" "))
+    block = (b"00000000001\0" * 42).ljust(504, b"\0") + b"\1".ljust(8, b"\0")
+    return bytes(first) + block * blocks
+
+
+def extended(kind: bytes, key: str) -> bytes:
+    """A header of almost a megabyte, of which little is left once it is packed."""
+    value = b"%s=%s\n" % (key.encode(), b"a" * 1_000_000)
+    record = b"%d %s" % (len(value) + 8, value)
+    return header(kind, len(record)) + record.ljust(-(-len(record) // 512) * 512, b"\0")
+
+
+FOLDER = header(tarfile.DIRTYPE, 0)
+HOSTILE = {
+    "of-each": ("ok", b"".join(extended(tarfile.XHDTYPE, "k") + FOLDER for _ in range(90))),
+    "of-all": ("ok", b"".join(extended(tarfile.XGLTYPE, f"{i:08}") + FOLDER for i in range(90))),
+    "in-a-chain": ("UnsafeArchive", extended(tarfile.XHDTYPE, "k") * 90 + FOLDER),
+    "empty-in-a-chain": ("UnsafeArchive", header(tarfile.GNUTYPE_LONGNAME, 0) * 2000 + FOLDER),
+    "sparse": ("UnsafeArchive", sparse(50_000)),
+}
+
+
+def test_hostile_headers_take_little_memory(tmp_path: Path) -> None:
+    for kind, (_, content) in HOSTILE.items():
+        with gzip.open(tmp_path / kind, "wb", compresslevel=1) as file:
+            file.write(content + bytes(1024))
+    program = """
+import sys
+from pathlib import Path
+from sluice.archive import extract_archive
+from sluice.failures import PackageError
+for archive in map(Path, sys.argv[1:]):
+    target = archive.with_name(f"{archive.name}-out")
+    target.mkdir()
+    try:
+        extract_archive(archive, target, 1024**3)
+        print("ok")
+    except PackageError as error:
+        print(error.reason)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+"""
+    argv = [sys.executable, "-c", program, *(str(tmp_path / kind) for kind in HOSTILE)]
+    *said, peak = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    assert said == [wanted for wanted, _ in HOSTILE.values()]
+    assert int(peak) * 1024 < 100 * 1000**2
 
 
 def test_a_sparse_file_cannot_claim_more_than_it_holds(tmp_path: Path) -> None:

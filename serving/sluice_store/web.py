@@ -29,6 +29,7 @@ MAX_ANSWER_BYTES = 4 * 1024**2
 """Of an answer that is read whole: a manifest, a listing, a token."""
 
 PORTS = {"http": 80, "https": 443}
+MAX_PORT = 65535
 
 Content = bytes | Iterator[bytes]
 
@@ -52,7 +53,7 @@ class Web:
         ca: Path | None = None,
         resolve: Resolve = resolve_host,
     ) -> None:
-        self._origin = httpx.URL(origin)
+        self._origin = _parsed(origin)
         self._auth = auth
         guard = Guard(self._origin.scheme, self._origin.host, _port(self._origin), resolve)
         # The environment is read for proxies and CAs, and not for passwords (.netrc).
@@ -261,9 +262,10 @@ def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
     """An absolute URL without a user's name in it."""
     try:
         url = httpx.URL(text) if base is None else base.join(text)
+        host = url.host  # decoded only now
     except (httpx.InvalidURL, ValueError) as error:
         raise PackageError(Reason.ADDRESS_REFUSED, f"the store led to {shown(text)!r}, which is no URL") from error
-    if url.scheme not in PORTS or not url.host:
+    if url.scheme not in PORTS or not host or (url.port or 0) > MAX_PORT:
         raise PackageError(Reason.ADDRESS_REFUSED, f"the store led to {shown(text)!r}, which is not on the web")
     return url.copy_with(userinfo=b"", fragment=None)
 

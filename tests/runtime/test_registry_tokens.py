@@ -148,6 +148,8 @@ def test_a_password_is_for_those_who_ask_for_it(asking: Asking) -> None:
         "http://[::ffff:10.0.0.1]/token",
         "file:///etc/passwd",
         "gopher://127.0.0.1/x",
+        "http://[::1",
+        "http://xn--zzzzzzz99999/token",
         "/token",
         "",
     ],

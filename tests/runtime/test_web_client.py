@@ -92,3 +92,10 @@ def test_a_ca_that_is_none_is_named(content: str, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=r"ca\.crt of the Secret") as caught:
         Web("https://host", Fetching(), ca=tmp_path / "ca.crt")
     assert caught.value.reason is Reason.SOURCE_FORBIDDEN
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://xn--zzzzzzz99999/x", "http://host:99999/", "/x", "file:///x"])
+def test_what_is_no_address_on_the_web_is_refused_wherever_it_is_written(url: str) -> None:
+    with pytest.raises(PackageError) as caught:
+        Web(url, Fetching())
+    assert caught.value.reason is Reason.ADDRESS_REFUSED

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Web:
             transport=_CheckedTransport(guard, ca),
             timeout=fetching.timeout_seconds,
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none are taken
             # Identity: a server that compresses on the fly would defeat the checks of lengths.
             headers={"User-Agent": "sluice", "Accept-Encoding": "identity"},
         )

@@ -99,3 +99,16 @@ def test_what_is_no_address_on_the_web_is_refused_wherever_it_is_written(url: st
     with pytest.raises(PackageError) as caught:
         Web(url, Fetching())
     assert caught.value.reason is Reason.ADDRESS_REFUSED
+
+
+def test_no_cookie_is_taken() -> None:
+    seen: list[str | None] = []
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers.get("Cookie"))
+        sends(b"{}", Set_Cookie="a=1; Path=/")(handler)
+
+    with answering(answer) as url, Web(url, Fetching()) as web:
+        web.ask("GET", url)
+        web.ask("GET", url)
+    assert seen == [None, None]

@@ -1,5 +1,7 @@
 """Describes the file system of an image as CycloneDX JSON: `describe.py ROOT NAME TARGET [PURL...]`.
 
+Where ROOT is a file it is the lock that the image's Python packages are installed from, and the bill says so.
+
 Runs in an environment of its own. Python packages are found by OWASP's cyclonedx-py, which asks an interpreter for its
 path: it is given a stand-in that answers with the image's, so that nothing of the image is run. Debian's packages are
 those of dpkg's own record. PURLs name what neither of them knows.
@@ -14,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cyclonedx.model import Property
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
@@ -27,7 +30,7 @@ SITES = ("opt/venv/lib/python3*/site-packages", "usr/lib/python3/dist-packages",
 
 def main(root: Path, name: str, target: Path, purls: Sequence[str]) -> None:
     """Write the bill of materials of the file system at `root`."""
-    bom = python_packages(root)
+    bom = python_packages(root) if root.is_dir() else locked_packages(root)
     bom.components.update(debian_packages(root))
     bom.components.update(program(purl) for purl in purls)
     bom.metadata.component = Component(type=ComponentType.CONTAINER, name=name, bom_ref="image")
@@ -50,8 +53,21 @@ def python_packages(root: Path) -> Bom:
         interpreter = Path(folder, "python")
         interpreter.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(sites)}\nEND\n")
         interpreter.chmod(0o755)
-        command = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible", str(interpreter)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return read_by("environment", interpreter)
+
+
+def locked_packages(lock: Path) -> Bom:
+    """What a lock has pip install, with the hashes that pip demands; and that this is all that is known."""
+    bom = read_by("requirements", lock)
+    bom.metadata.properties.add(Property(name="sluice:made-from", value=f"{lock.parent.name}/{lock.name}"))
+    bom.metadata.properties.add(Property(name="sluice:left-out", value="the packages of the base image"))
+    return bom
+
+
+def read_by(command: str, source: Path) -> Bom:
+    """What cyclonedx-py makes of an interpreter or a lock."""
+    words = [sys.executable, "-m", "cyclonedx_py", command, "--output-reproducible", str(source)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(done.stderr)
     bom: Bom = Bom.from_json(json.loads(done.stdout))

@@ -12,9 +12,17 @@ from supply import sbom
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
+def bill(kind: str) -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(sbom.write(kind).read_text())
+    return written
+
+
 def components(kind: str) -> dict[str, str]:
+    return components_of(bill(kind))
+
+
+def components_of(bom: dict[str, Any]) -> dict[str, str]:
     """Versions by package URL without the version."""
-    bom: dict[str, Any] = json.loads(sbom.write(kind).read_text())
     assert bom["bomFormat"] == "CycloneDX"
     assert bom["metadata"]["component"]["type"] == "container"
     return {one["purl"].partition("@")[0]: one["version"] for one in bom["components"]}
@@ -40,3 +48,16 @@ def test_the_runtimes_names_onnx_runtime_and_the_routers_names_envoy() -> None:
     version = locked("serving/requirements.lock")["pkg:pypi/onnxruntime"]
     assert components("runtime")["pkg:pypi/onnxruntime"] == version
     assert components("router")["pkg:github/envoyproxy/envoy"] == f"v{router.VERSION}"
+
+
+@pytest.mark.timeout(1200)
+def test_the_gpus_has_what_is_locked_and_says_that_it_is_made_from_the_lock() -> None:
+    lock = "serving/requirements-gpu.lock"
+    bom = bill("runtime-gpu")
+    assert components_of(bom) == locked(lock)
+    assert {"name": "sluice:made-from", "value": lock} in bom["metadata"]["properties"]
+
+
+def test_every_image_that_a_mirror_needs_has_one() -> None:
+    images = (layout.REPO / "docs" / "air-gapped.md").read_text()
+    assert set(re.findall(r"^\| ([a-z-]+) \| `images\.", images, re.MULTILINE)) == set(sbom.KINDS)

@@ -11,7 +11,7 @@ import email.utils
 import ssl
 import time
 import urllib.request
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -29,6 +29,9 @@ MAX_REDIRECTS = 5
 MAX_ANSWER_BYTES = 4 * 1024**2
 """Of an answer that is read whole: a manifest, a listing, a token."""
 
+MAX_ANSWER_SECONDS = 60.0
+"""For its body. Silence is bounded by itself; this is for a server that gives a byte at a time."""
+
 PORTS = {"http": 80, "https": 443}
 MAX_PORT = 65535
 
@@ -43,6 +46,7 @@ class Web:
 
     `ca`: file with the certificate of a private CA, trusted besides the public ones. Raises PackageError:
     AddressRefused for an origin that is not on the web, SourceForbidden for a `ca` that is no certificate.
+    `clock` counts seconds.
     """
 
     def __init__(
@@ -53,9 +57,10 @@ class Web:
         auth: httpx.Auth | None = None,
         ca: Path | None = None,
         resolve: Resolve = resolve_host,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._origin = _parsed(origin)
-        self._auth = auth
+        self._auth, self._clock = auth, clock
         guard = Guard(self._origin.scheme, self._origin.host, _port(self._origin), resolve)
         # The environment is read for proxies and CAs, and not for passwords (.netrc).
         self._client = httpx.Client(
@@ -101,14 +106,16 @@ class Web:
     def ask(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: Content | None = None
     ) -> httpx.Response:
-        """An answer with its body, of MAX_ANSWER_BYTES at most; raises as `stream` does, and InvalidPackage."""
+        """An answer with its body, bounded in bytes and in seconds; raises as `stream` does, and InvalidPackage."""
         with self.stream(method, url, headers=headers, content=content) as response:
-            body = bytearray()
+            body, until = bytearray(), self._clock() + MAX_ANSWER_SECONDS
             for chunk in response.iter_raw():
                 _check_plain(response)
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
                     raise PackageError(Reason.INVALID_PACKAGE, f"{shown(url)} answered more than is reasonable")
+                if self._clock() > until:
+                    raise TransientError(f"its answer took more than {MAX_ANSWER_SECONDS:.0f} s")
             return httpx.Response(
                 response.status_code, headers=response.headers, content=bytes(body), request=response.request
             )

@@ -12,7 +12,8 @@ import pytest
 
 from sluice.config import Fetching
 from sluice.failures import PackageError, Reason
-from sluice_store.web import Web
+from sluice_store.transfer import TransientError
+from sluice_store.web import MAX_ANSWER_SECONDS, Web
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
@@ -112,3 +113,29 @@ def test_no_cookie_is_taken() -> None:
         web.ask("GET", url)
         web.ask("GET", url)
     assert seen == [None, None]
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_is_given_up() -> None:
+    passed = iter([0.0, MAX_ANSWER_SECONDS - 1, MAX_ANSWER_SECONDS + 1])
+    first = threading.Event()
+
+    def clock() -> float:
+        now = next(passed)
+        if now:
+            first.set()  # one byte is here
+        return now
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"x")
+        first.wait(30)
+        handler.wfile.write(b"y")
+
+    with (
+        answering(answer) as url,
+        Web(url, Fetching(), clock=clock) as web,
+        pytest.raises(TransientError, match="took more than"),
+    ):
+        web.ask("GET", url)

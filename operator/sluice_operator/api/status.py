@@ -216,7 +216,7 @@ class PollStatus(StatusModel):
     """The last look at what a reference stands for (spec.model.poll)."""
 
     spec_hash: str = Field(description="Hash of the part of the spec whose reference was looked at.")
-    started_at: str = Field(description="When it began; the next one is due spec.model.poll later.")
+    started_at: str = Field(description="When it began; the next one is due within spec.model.poll.")
     running: bool = Field(default=False, description="Whether it is still under way.")
     known_uri: str = Field(default="", description="What the reference stood for before.")
     failures: int = Field(default=0, description="Looks in a row that failed.")

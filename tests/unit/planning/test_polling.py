@@ -150,7 +150,15 @@ def test_between_two_looks_nothing_is_written_and_the_next_one_wakes_the_operato
     writes = world.writes
     world.wait(INTERVAL / 3)
     assert world.writes == writes
-    assert world.run().requeue_after == pytest.approx(INTERVAL * 2 / 3)
+    assert 0.9 * INTERVAL <= INTERVAL / 3 + (world.run().requeue_after or 0) <= INTERVAL
+
+
+def test_looks_that_began_together_do_not_stay_together() -> None:
+    world = following().wait(INTERVAL)
+    resources = (replace(world.resource, uid=f"uid-{number}") for number in range(100))
+    waits = [plan(one, world.observe(), world.now, IMAGES).requeue_after or 0 for one in resources]
+    assert all(0.9 * INTERVAL <= wait <= INTERVAL for wait in waits)
+    assert len({int(10 * wait) for wait in waits}) > 30, "tenths of a second"
 
 
 def test_a_look_has_begun_before_its_job_is_made_and_there_is_one_at_a_time() -> None:

@@ -27,6 +27,9 @@ MANIFEST_PARTS = 20_000
 """Lines, braces, brackets and commas, which bound what the parser makes of the text: a tensor has six of them. A
 megabyte of nothing else would take a gigabyte and a minute."""
 
+_MAX_DIMENSIONS = 32
+"""As many as NumPy had for long. YAML lets thousands of tensors refer to one long shape, and each would copy it."""
+
 _EXPLAINED = 10
 """Errors that are told; the first few say what is wrong."""
 
@@ -59,7 +62,7 @@ class TensorSpec(_Strict):
 
     name: str = Field(min_length=1)
     datatype: Datatype
-    shape: Annotated[tuple[Annotated[int, Field(ge=-1)], ...], FailFast()]
+    shape: Annotated[tuple[Annotated[int, Field(ge=-1)], ...], FailFast(), Field(max_length=_MAX_DIMENSIONS)]
 
 
 class Card(_Strict):

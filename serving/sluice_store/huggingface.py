@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, FailFast, Field, ValidationError
 
 from sluice.archive import MAX_MEMBERS
 from sluice.config import Fetching, RuntimeConfig
 from sluice.failures import PackageError, Reason
 from sluice.manifest import MANIFEST_FILE, MODEL_FILE, explain
 from sluice.uri import ModelUri, parse_uri
+from sluice_store.answers import read_answer
 from sluice_store.http import auth_of, by_digest, opener
 from sluice_store.layout import safe_name
 from sluice_store.secret import Secret
@@ -47,7 +48,7 @@ class Revision(BaseModel):
     """What the Hub says about one revision of a repository. `sha` is the commit."""
 
     sha: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
-    siblings: Annotated[tuple[_Sibling, ...], Field(max_length=MAX_MEMBERS)] = ()
+    siblings: Annotated[tuple[_Sibling, ...], FailFast(), Field(max_length=MAX_MEMBERS)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def read_revision(content: bytes, where: str) -> Revision:
         PackageError: SourceNotFound, for an answer that no Hub gives.
     """
     try:
-        return Revision.model_validate_json(content)
+        return read_answer(Revision, content)
     except ValidationError as error:
         raise PackageError(
             Reason.SOURCE_NOT_FOUND, f"{where} does not answer as the Hub does ({explain(error)}); check the endpoint"

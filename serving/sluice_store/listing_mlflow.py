@@ -10,9 +10,10 @@ from typing import Annotated, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from sluice.config import Fetching
+from sluice_store.answers import read_answer
 from sluice_store.errors import StoreError
 from sluice_store.mlflow_answers import DIGEST_TAG
 from sluice_store.published import Entry
@@ -42,8 +43,8 @@ class _Alias(_Answer):
 
 class _Model(_Answer):
     name: str
-    aliases: tuple[_Alias, ...] = ()
-    tags: tuple[_Tag, ...] = ()
+    aliases: Annotated[tuple[_Alias, ...], FailFast()] = ()
+    tags: Annotated[tuple[_Tag, ...], FailFast()] = ()
 
 
 class _Version(_Answer):
@@ -54,16 +55,16 @@ class _Version(_Answer):
     creation_timestamp: Annotated[int, Field(ge=0, le=10**14)] | None = None
     user_id: str = ""
     description: str = ""
-    tags: tuple[_Tag, ...] = ()
+    tags: Annotated[tuple[_Tag, ...], FailFast()] = ()
 
 
 class _Models(_Answer):
-    registered_models: tuple[_Model, ...] = ()
+    registered_models: Annotated[tuple[_Model, ...], FailFast()] = ()
     next_page_token: str = ""
 
 
 class _Versions(_Answer):
-    model_versions: tuple[_Version, ...] = ()
+    model_versions: Annotated[tuple[_Version, ...], FailFast()] = ()
     next_page_token: str = ""
 
 
@@ -132,7 +133,7 @@ def _ask(web: Web, url: str, kind: type[Page]) -> Page:
         return response.content
 
     try:
-        return kind.model_validate_json(patiently(about, ask, Fetching()))
+        return read_answer(kind, patiently(about, ask, Fetching()))
     except ValidationError as error:
         raise StoreError(f"{about} does not answer as MLflow does; check --endpoint") from error
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from sluice.digest import DIGEST_PATTERN
 from sluice.failures import PackageError
 from sluice.uri import ModelUri, parse_uri
+from sluice_store.answers import read_answer
 from sluice_store.errors import StoreError
 from sluice_store.oci_push import registry_at_home
 from sluice_store.oci_registry import Registry, base_url
@@ -29,8 +30,8 @@ _PAGE = 1000
 class _Names(BaseModel):
     """A page of either list; registries answer null for an empty one."""
 
-    tags: tuple[Annotated[str, Field(max_length=128)], ...] | None = None
-    repositories: tuple[Annotated[str, Field(max_length=255)], ...] | None = None
+    tags: Annotated[tuple[Annotated[str, Field(max_length=128)], ...], Field(fail_fast=True)] | None = None
+    repositories: Annotated[tuple[Annotated[str, Field(max_length=255)], ...], Field(fail_fast=True)] | None = None
 
 
 def packages(store: str, endpoint: str | None) -> Iterator[Entry]:
@@ -75,7 +76,7 @@ def _names(registry: Registry, path: str, expected: tuple[int, ...]) -> list[str
         if response.status_code != 200:
             break
         try:
-            read = _Names.model_validate_json(response.content)
+            read = read_answer(_Names, response.content)
         except ValidationError as error:
             raise StoreError(f"{registry.name} does not answer as a registry does; check its name") from error
         names += read.tags or read.repositories or ()

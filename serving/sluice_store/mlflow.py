@@ -31,6 +31,7 @@ from sluice.digest import package_digest
 from sluice.failures import PackageError, Reason
 from sluice.manifest import explain
 from sluice.uri import ModelUri, parse_uri
+from sluice_store.answers import read_answer
 from sluice_store.http import auth_of, opener
 from sluice_store.layout import safe_name, settle
 from sluice_store.mlflow_answers import (
@@ -211,7 +212,7 @@ class Server:
             return response.content
 
         try:
-            return kind.model_validate_json(patiently(self.uri.text, ask, self.config.fetching))
+            return read_answer(kind, patiently(self.uri.text, ask, self.config.fetching))
         except ValidationError as error:
             message = f"{self.base} does not answer as MLflow does ({explain(error)}); check spec.model.endpoint"
             raise PackageError(Reason.SOURCE_NOT_FOUND, message) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from sluice.archive import MAX_MEMBERS
 from sluice.failures import PackageError, Reason
@@ -19,6 +19,9 @@ from sluice_store.layout import safe_name
 
 DIGEST_TAG = "sluice.digest"
 """A tag of a model version that holds the package's digest: a version whose artifacts were changed is then refused."""
+
+_MAX_TAGS = 1_000
+"""More than anybody sets."""
 
 _RUN = re.compile("[0-9a-f]{32}")
 
@@ -39,7 +42,7 @@ class ModelVersion(_Answer):
     version: Annotated[str, Field(pattern="^[0-9]{1,18}$")]
     status: str = "READY"
     status_message: str = ""
-    tags: tuple[_Tag, ...] = ()
+    tags: Annotated[tuple[_Tag, ...], FailFast(), Field(max_length=_MAX_TAGS)] = ()
 
     @property
     def digest(self) -> str | None:
@@ -84,7 +87,7 @@ class Artifact(_Answer):
 class ListAnswer(_Answer):
     """To `mlflow-artifacts/artifacts`; an empty folder has no `files`."""
 
-    files: Annotated[tuple[Artifact, ...], Field(max_length=MAX_MEMBERS)] = ()
+    files: Annotated[tuple[Artifact, ...], FailFast(), Field(max_length=MAX_MEMBERS)] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sluice.archive import MAX_MEMBERS
 from sluice.digest import DIGEST_PATTERN
 from sluice.failures import PackageError, Reason
 from sluice.manifest import explain
 from sluice.uri import ARCHIVE_SUFFIXES
+from sluice_store.answers import read_answer
 from sluice_store.layout import safe_name
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -36,6 +36,14 @@ UNPACK = "io.deis.oras.content.unpack"
 
 MANIFEST_LIMIT = 4 * 1024**2
 """Bytes, as registries have it."""
+
+MANIFEST_PARTS = 20_000
+"""Braces, brackets and commas. A layer has some ten of them."""
+
+MAX_LAYERS = 128
+"""As many as container runtimes take. Each is a request, and the package is measured after each."""
+
+_MAX_MANIFESTS = 1_000
 
 _TAR_TYPES = (".tar", "+tar", ".tar+gzip", ".tar.gzip")
 
@@ -79,8 +87,8 @@ class Manifest(_Document):
 
     schema_version: int = Field(default=0, alias="schemaVersion")
     artifact_type: str = Field(default="", alias="artifactType")
-    layers: tuple[Descriptor, ...] | None = None
-    manifests: tuple[Descriptor, ...] | None = None
+    layers: Annotated[tuple[Descriptor, ...], Field(fail_fast=True, max_length=MAX_LAYERS)] | None = None
+    manifests: Annotated[tuple[Descriptor, ...], Field(fail_fast=True, max_length=_MAX_MANIFESTS)] | None = None
     annotations: dict[str, str] | None = None
 
 
@@ -104,7 +112,7 @@ def read_manifest(content: bytes, wanted: str | None, where: str) -> Named:
             Reason.DIGEST_MISMATCH, f"{where} answered a manifest with digest {digest}; mend the registry"
         )
     try:
-        return Named(Manifest.model_validate_json(content), digest)
+        return Named(read_answer(Manifest, content, MANIFEST_PARTS), digest)
     except ValidationError as error:
         raise PackageError(Reason.INVALID_PACKAGE, f"{where} is no OCI manifest: {explain(error)}") from error
 
@@ -136,8 +144,6 @@ def package_layers(manifest: Manifest, max_bytes: int, where: str) -> tuple[Desc
     layers = manifest.layers
     if not layers:
         raise PackageError(Reason.INVALID_PACKAGE, f"{where} holds no layers; push a package there: sluice push")
-    if len(layers) > MAX_MEMBERS:
-        raise PackageError(Reason.UNSAFE_ARCHIVE, f"{where} has more than {MAX_MEMBERS} layers")
     if sum(layer.size for layer in layers) > max_bytes:
         raise PackageError(
             Reason.PACKAGE_TOO_LARGE, f"{where} is larger than {max_bytes} bytes; raise spec.model.maxSize"

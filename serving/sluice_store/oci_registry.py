@@ -23,6 +23,7 @@ from sluice.failures import PackageError, Reason
 from sluice.manifest import explain
 from sluice.uri import ModelUri
 from sluice_store.addresses import Guard
+from sluice_store.answers import read_answer
 from sluice_store.challenges import Challenge, Login, login_for, parse_challenges
 from sluice_store.http import by_digest, opener
 from sluice_store.oci_manifest import ACCEPTED, Descriptor, Named, chosen, read_manifest
@@ -209,7 +210,7 @@ class Registry:
             response = self._ask_for_token(web, realm, {key: value for key, value in asked.items() if value})
         check_status(response, about=f"the token service of {self.name}")
         try:
-            return _TokenAnswer.model_validate_json(response.content)
+            return read_answer(_TokenAnswer, response.content)
         except ValidationError as error:
             raise PackageError(
                 Reason.SOURCE_FORBIDDEN, f"the token service of {self.name} answers no token: {explain(error)}"

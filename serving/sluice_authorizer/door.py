@@ -31,6 +31,8 @@ _BELOW = PREFIX + b"/"
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _RETRY = (b"retry-after", b"1")
 _CLOSE = (b"connection", b"close")
+_UNAVAILABLE = (b"x-sluice-unavailable", b"true")
+"""What a router that may let callers in unchecked goes by, and no status: those a caller can bring about."""
 _CHALLENGES = {
     Why.NO_TOKEN: (b"www-authenticate", b'Bearer realm="sluice"'),
     Why.WRONG_TOKEN: (b"www-authenticate", b'Bearer realm="sluice", error="invalid_token"'),
@@ -148,6 +150,8 @@ def answer_of(decision: Decision) -> tuple[int, list[Header], bytes]:
         headers.append(_CHALLENGES[why])
     if why.status in (429, 503):
         headers.append(_RETRY)
+    if why is Why.UNAVAILABLE:
+        headers.append(_UNAVAILABLE)
     if decision.age > 0:
         headers.append((b"x-sluice-max-age", _age(decision.age)))
     return why.status, headers, decision.text.encode("utf-8", "replace")

@@ -20,6 +20,7 @@ class Why(Enum):
     CONTENT_TYPE = ("content_type", 415)
     # Never 503: a router that lets callers in while nothing can be checked must not do so because of a flood.
     BUSY = ("busy", 429)
+    # Alone marked as such in its answer: a caller can bring the connection's own 408, 431, 500 and 503 about.
     UNAVAILABLE = ("unavailable", 503)
 
     def __init__(self, reason: str, status: int) -> None:

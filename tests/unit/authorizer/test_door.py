@@ -54,8 +54,9 @@ def test_what_may_not_be_remembered_says_nothing_of_it():
 
 
 def test_only_what_cannot_be_checked_is_unavailable():
-    """A router may be told to let callers in on 503: nothing that a caller can bring about may have that status."""
-    assert [why for why in Why if why.status == 503] == [Why.UNAVAILABLE]
+    """A router may be told to let callers in on that: nothing that a caller can bring about may say so."""
+    marked = [why for why in Why if headers_of(Refusal(why, "because")).get(b"x-sluice-unavailable") == b"true"]
+    assert marked == [why for why in Why if why.status == 503] == [Why.UNAVAILABLE]
 
 
 class House:
@@ -133,8 +134,9 @@ async def test_a_fault_inside_lets_nobody_in_and_says_nothing():
             raise RuntimeError("secret details")
 
     house = House(Broken({b"secret": user()}))
-    status, _, body = await house.ask(b"/authorize/v2", QUESTION, TOKEN)
+    status, headers, body = await house.ask(b"/authorize/v2", QUESTION, TOKEN)
     assert status == 429
+    assert b"x-sluice-unavailable" not in headers
     assert b"secret" not in body
 
 

@@ -32,13 +32,18 @@ def extract_archive(archive: Path, target: Path, max_bytes: int) -> None:
         PackageError: UnsafeArchive, PackageTooLarge or InvalidPackage. `target` may then hold a part of the files.
         OSError: the disk failed or is full.
     """
+    with open(archive, "rb") as file:
+        extract_opened(file, target, max_bytes)
+
+
+def extract_opened(file: IO[bytes], target: Path, max_bytes: int) -> None:
+    """Unpack an archive that is open already; raises as `extract_archive` does."""
     try:
-        with open(archive, "rb") as file:
-            stream = _Bounded(_decompressed(file), max_bytes)
-            with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as tar:
-                _extract_members(tar, stream, target)
-            stream.allow(sys.maxsize)
-            _read_to_end(stream)
+        stream = _Bounded(_decompressed(file), max_bytes)
+        with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as tar:
+            _extract_members(tar, stream, target)
+        stream.allow(sys.maxsize)
+        _read_to_end(stream)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         message = f"the archive is cut off or no tar file ({error}); pack it with: tar -C FOLDER -czf NAME.tar.gz ."
         raise PackageError(Reason.INVALID_PACKAGE, message) from error

@@ -11,6 +11,7 @@ from sluice.config import Limits, RuntimeConfig
 from sluice.failures import PackageError, Reason
 from sluice.package import write_package
 from sluice_store.fetching import fetch_package
+from sluice_store.volume import copy_file
 
 
 @pytest.fixture
@@ -103,6 +104,33 @@ def test_a_link_out_of_the_volume_is_refused(source: Path) -> None:
 def test_a_folder_with_links_is_refused(source: Path) -> None:
     (source / "shop" / "passwd").symlink_to("/etc/passwd")
     assert reason_of(config_for(source, "pvc://claim/shop")) is Reason.UNSAFE_ARCHIVE
+
+
+def test_a_pipe_with_an_archives_name_is_refused(source: Path) -> None:
+    os.mkfifo(source / "pipe.tar.gz")
+    end = os.open(source / "pipe.tar.gz", os.O_RDWR)  # or an opener that waits for a writer would wait forever
+    try:
+        os.write(end, bytes(1024))
+        assert reason_of(config_for(source, "pvc://claim/pipe.tar.gz")) is Reason.UNSAFE_ARCHIVE
+    finally:
+        os.close(end)
+
+
+def test_a_link_that_took_a_files_place_is_not_followed(source: Path) -> None:
+    (source / "link").symlink_to("/etc/passwd")
+    with pytest.raises(PackageError) as caught:
+        copy_file(source / "link", source / "copy", 1024**2)
+    assert caught.value.reason is Reason.UNSAFE_ARCHIVE
+    assert not (source / "copy").exists()
+
+
+def test_a_file_is_copied_to_the_limit_whatever_its_size_was_said_to_be(source: Path) -> None:
+    said_to_be_empty = Path("/proc/cpuinfo")
+    assert said_to_be_empty.stat().st_size == 0
+    with pytest.raises(PackageError) as caught:
+        copy_file(said_to_be_empty, source / "copy", 10)
+    assert caught.value.reason is Reason.PACKAGE_TOO_LARGE
+    assert (source / "copy").stat().st_size <= 10
 
 
 @pytest.mark.parametrize("name", ["shop", "shop.tar.gz"])

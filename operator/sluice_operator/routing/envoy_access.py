@@ -35,7 +35,6 @@ _HERE = Path(__file__).parent
 _HTTP = "filters.http"
 _SKEW_SECONDS = 30
 _FAILED_REFETCH_SECONDS = 5
-_JWT_CACHE = {"jwt_cache_size": 1000, "jwt_max_token_size": 8192}
 _CALLERS_COUNTED = 10_000
 """The rates of so many callers are kept; whoever was quiet for longest is forgotten."""
 _RULE_TIMEOUT = "5s"
@@ -134,7 +133,7 @@ def _authentication(jwt: Jwt, audiences: list[str], *, data: bool) -> _Kind:
         "forward": True,
         **({"forward_payload_header": CLAIMS} if data else {}),
         "payload_in_metadata": "claims",
-        "jwt_cache_config": _JWT_CACHE,
+        # No jwt_cache_config: it believes a token it has seen until that expires, also without the key.
         **({"local_jwks": {"inline_string": jwt.jwks}} if jwt.jwks else {"remote_jwks": _remote(jwt)}),
     }
     rule = {"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}

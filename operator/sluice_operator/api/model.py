@@ -115,7 +115,7 @@ class KeyRef(ApiModel):
 class PublicKey(ApiModel):
     """Whose private key must have signed the package."""
 
-    secret_ref: KeyRef = Field(description="Where the public key is, as PEM (ECDSA P-256).")
+    secret_ref: KeyRef = Field(description="Where the public key is, as PEM (P-256, P-384 or P-521).")
 
 
 class TrustRef(KeyRef):
@@ -198,7 +198,8 @@ class Model(ApiModel):
     )
     max_size: Size = Field(
         default="10Gi",
-        description="A package that is larger, packed or unpacked, is refused. Pods need as much ephemeral storage.",
+        description="A package that is larger, packed or unpacked, is refused. While it is fetched a pod needs "
+        "ephemeral storage for the archive and what it unpacks to, twice this at most; from an OCI registry three times.",
     )
     credentials: Credentials | None = Field(default=None, description="How to authenticate to the store.")
     signature: Signature | None = Field(

@@ -199,7 +199,8 @@ class Model(ApiModel):
     max_size: Size = Field(
         default="10Gi",
         description="A package that is larger, packed or unpacked, is refused. While it is fetched a pod needs "
-        "ephemeral storage for the archive and what it unpacks to, twice this at most; from an OCI registry three times.",
+        "ephemeral storage for the archive and what it unpacks to, twice this at most; from an OCI registry three "
+        "times.",
     )
     credentials: Credentials | None = Field(default=None, description="How to authenticate to the store.")
     signature: Signature | None = Field(

@@ -114,5 +114,7 @@ def test_an_unknown_model_or_version_is_answered_with_404(served: Served, path: 
 def test_the_printed_table_shows_what_serves(served: Served, module_kube: Kube) -> None:
     header, line = module_kube.run("get", "mdep", served.name).splitlines()
 
-    assert header.split() == ["NAME", "READY", "STABLE", "CANARY", "WEIGHT", "STEP", "REPLICAS", "REASON", "AGE"]
-    assert line.split()[:3] == [served.name, "True", stable(served.found)]
+    columns = ["NAME", "READY", "STABLE", "VERSION", "CANARY", "WEIGHT", "STEP", "REPLICAS", "REASON", "AGE"]
+    assert header.split() == columns
+    version = served.found["status"]["stable"]["modelVersion"]
+    assert line.split()[:4] == [served.name, "True", stable(served.found), version]

@@ -24,7 +24,7 @@ from sluice_store.gate import Gate, gate_before
 from sluice_store.object_clients import ObjectClient, object_client
 from sluice_store.progress import size
 from sluice_store.secret import Secret
-from sluice_store.transfer import CHUNK_BYTES, UNTRUSTED, ChangedError, Open, Part, Transfer, TransientError, patiently
+from sluice_store.transfer import UNTRUSTED, ChangedError, Open, Part, Transfer, TransientError, patiently
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _TRY_AGAIN = frozenset({408, 425, 429})
@@ -55,7 +55,7 @@ class Bucket:
 
     def fetch(self, key: str, max_bytes: int, target: Path) -> int:
         """Write an object to a file and return its size; raises as `Transfer.save` does."""
-        return Transfer(self._name(key), self._opener(key), max_bytes, self.fetching).save(target)
+        return Transfer(self._name(key), self.opener(key), max_bytes, self.fetching).save(target)
 
     def fetch_folder(self, max_bytes: int, folder: Path) -> None:
         """Write every object below the URI's prefix into a folder, `max_bytes` of them at most."""
@@ -70,13 +70,15 @@ class Bucket:
     def _listed(self, max_bytes: int) -> list[str]:
         """Names below the prefix, bounded in number and in bytes together before anything is fetched."""
         sizes: dict[str, int] = {}
+        listed = 0
         with self._explained(self.uri.path):
             for batch in obstore.list(self.client, self.uri.path, chunk_size=1000):
                 sizes.update((_relative(self.uri, entry["path"]), entry["size"]) for entry in batch)
-                _check_bounds(self.uri, sizes, max_bytes)
+                listed += len(batch)  # a server that says the same names again and again never ends
+                _check_bounds(self.uri, listed, sum(sizes.values()), max_bytes)
         return _files(self.uri, sizes)
 
-    def _opener(self, key: str) -> Open:
+    def opener(self, key: str) -> Open:
         """How an object is asked for from an offset on."""
 
         @contextmanager
@@ -86,7 +88,8 @@ class Bucket:
                 options = {"range": {"offset": offset}, "if_match": validator}
             with self._explained(key):
                 answer = obstore.get(self.client, key, options=options)
-                chunks, meta = answer.stream(min_chunk_size=CHUNK_BYTES), answer.meta
+                # As they come: what is gathered first hides a line that drips, and is lost in a cut.
+                chunks, meta = answer.stream(min_chunk_size=1), answer.meta
                 yield Part(chunks, answer.range[0], meta["size"], meta["e_tag"] or meta["version"])
 
         return open_at
@@ -105,10 +108,10 @@ class Bucket:
         return f"{self.uri.scheme}://{self.uri.location}/{key}"
 
 
-def _check_bounds(uri: ModelUri, sizes: dict[str, int], max_bytes: int) -> None:
-    if len(sizes) > MAX_MEMBERS:
+def _check_bounds(uri: ModelUri, objects: int, total: int, max_bytes: int) -> None:
+    if objects > MAX_MEMBERS:
         raise PackageError(Reason.UNSAFE_ARCHIVE, f"{uri.text} holds more than {MAX_MEMBERS} objects; pack an archive")
-    if sum(sizes.values()) > max_bytes:
+    if total > max_bytes:
         message = f"{uri.text} is larger than {max_bytes} bytes ({size(max_bytes)}); raise spec.model.maxSize"
         raise PackageError(Reason.PACKAGE_TOO_LARGE, message)
 

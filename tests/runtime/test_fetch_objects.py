@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from obstore.store import S3Store
 
 from runtime.models import fails_beyond_the_table
 from runtime.webserver import WebServer, web_server
 from sluice.config import Fetching, RuntimeConfig
 from sluice.failures import PackageError, Reason
 from sluice.package import write_package
+from sluice.uri import parse_uri
 from sluice_store.fetching import fetch_package
+from sluice_store.objects import Bucket
 from support.ports import free_port
 
 
@@ -92,3 +95,19 @@ def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(PackageError) as caught:
         fetch_package(config_for(f"http://127.0.0.1:{free_port()}", "shop/3", tmp_path, fetching=few))
     assert caught.value.reason is Reason.SOURCE_UNREACHABLE
+
+
+def test_a_listing_that_says_the_same_again_and_again_ends(web: WebServer, tmp_path: Path) -> None:
+    with pytest.raises(PackageError) as caught:
+        fetch_package(config_for(web.url, "shop/3", tmp_path))
+    assert caught.value.reason is Reason.UNSAFE_ARCHIVE, caught.value
+
+
+def test_a_drip_is_seen_as_it_comes(web: WebServer) -> None:
+    client = S3Store(
+        "models", endpoint=web.url, skip_signature=True, region="us-east-1", client_options={"allow_http": True}
+    )
+    drops = Bucket(client, parse_uri("s3://models/shop"), Fetching()).opener("shop/drop-and-wait")
+    with drops(0, None) as part:
+        assert bytes(next(iter(part.chunks))) == b"x"
+    web.released.set()

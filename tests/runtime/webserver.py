@@ -121,6 +121,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def to_nonsense(self) -> None:
         self.answer(302, b"", Location="http://[::1/")
 
+    def drop_and_wait(self) -> None:
+        self.answer(200, b"x", 2, ETag='"v1"')
+        self.released.wait(30)
+        self.wfile.write(b"y")
+
+    def models(self) -> None:
+        """A listing of a bucket that says the same key a thousand times, and that there is more of it."""
+        entry = "<Key>shop/3/a</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><Size>1</Size>"
+        more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{self.seen['models']}</NextContinuationToken>"
+        self.answer(
+            200, f"<ListBucketResult>{more}{f'<Contents>{entry}</Contents>' * 1000}</ListBucketResult>".encode()
+        )
+
     def moved(self) -> None:
         self.answer(302, b"", Location="/ok")
 

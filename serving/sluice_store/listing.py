@@ -48,9 +48,11 @@ def listed(store: str, endpoint: str | None = None) -> list[Entry]:
 
 def _objects(place: Place) -> list[Entry]:
     found: dict[str, tuple[int, datetime]] = {}
+    count = 0
     for batch in obstore.list(place.store, place.prefix or None, chunk_size=1000):
         found.update({item["path"]: (item["size"], item["last_modified"]) for item in batch})
-        if len(found) > MAX_OBJECTS:
+        count += len(batch)  # a server that says the same names again and again never ends
+        if count > MAX_OBJECTS:
             raise StoreError(f"{place.text} holds more than {MAX_OBJECTS} objects; name a folder of it")
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(lambda entry: _with_description(place, found, entry), _entries(place, found)))

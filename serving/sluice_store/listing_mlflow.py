@@ -24,6 +24,9 @@ OWNER_TAG = "sluice.owner"
 """A tag of a version or of its model; without it the owner is who registered the version."""
 
 MAX_VERSIONS = 10_000
+MAX_PAGES = 200
+"""Also where they are empty: a server may name a next page for ever."""
+
 _PAGE = 200
 
 
@@ -113,15 +116,15 @@ def _entry(version: _Version, model: _Model | None) -> Entry:
 
 
 def _pages(web: Web, url: str, kind: type[Page]) -> Iterator[Page]:
-    token, seen = "", set[str]()
-    while True:
+    token = ""
+    for _ in range(MAX_PAGES):
         asked = {"max_results": str(_PAGE)} | ({"page_token": token} if token else {})
         page = _ask(web, f"{url}?{urlencode(asked)}", kind)
         yield page
         token = page.next_page_token
-        if not token or token in seen:
+        if not token:
             return
-        seen.add(token)
+    raise StoreError(f"{url} has more than {MAX_PAGES} pages, which is too many to list")
 
 
 def _ask(web: Web, url: str, kind: type[Page]) -> Page:

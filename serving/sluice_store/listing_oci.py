@@ -24,6 +24,9 @@ from sluice_store.published import ANNOTATION, Entry
 MAX_NAMES = 10_000
 """Tags of a repository, or repositories of a registry; more is told as an error, never cut off in silence."""
 
+MAX_PAGES = 200
+"""Also where they are empty: a page whose next one is itself would be read for ever."""
+
 _PAGE = 1000
 
 
@@ -70,11 +73,11 @@ def _below(probe: ModelUri, above: str, endpoint: str | None, *, optional: bool)
 
 def _names(registry: Registry, path: str, expected: tuple[int, ...]) -> list[str]:
     names: list[str] = []
-    page: str | None = path
-    while page is not None:
+    page = path
+    for _ in range(MAX_PAGES):
         response = registry.ask("GET", page, expected)
         if response.status_code != 200:
-            break
+            return names
         try:
             read = read_answer(_Names, response.content)
         except ValidationError as error:
@@ -83,8 +86,10 @@ def _names(registry: Registry, path: str, expected: tuple[int, ...]) -> list[str
         if len(names) > MAX_NAMES:
             raise StoreError(f"{registry.name} lists more than {MAX_NAMES} names; name a repository")
         following = response.links.get("next", {}).get("url")
-        page = urljoin(str(response.request.url), following) if following else None
-    return names
+        if not following:
+            return names
+        page = urljoin(str(response.request.url), following)
+    raise StoreError(f"{registry.name} lists more than {MAX_PAGES} pages of names; name a repository")
 
 
 def _entry(registry: Registry, uri: str, name: str, tag: str) -> Entry:

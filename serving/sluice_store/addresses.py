@@ -8,8 +8,10 @@ very address that was checked, so that a name server cannot say one thing to the
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -48,6 +50,26 @@ def resolve_host(host: str, port: int) -> tuple[str, ...]:
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def proxy_for(scheme: str, host: str, port: int) -> str | None:
+    """URL of the proxy that the environment names for a host (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY)."""
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(f"{host}:{port}") or urllib.request.proxy_bypass(host):
+        return None
+    if _in_networks(host, proxies.get("no", "")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _in_networks(host: str, excluded: str) -> bool:
+    """Networks in NO_PROXY (10.0.0.0/8), which Python's own reading of it does not know."""
+    for part in excluded.split(","):
+        with contextlib.suppress(ValueError):  # names have no address here, and mistakes no network
+            if "/" in part and ipaddress.ip_address(host) in ipaddress.ip_network(part.strip(), strict=False):
+                return True
+    return False
 
 
 @dataclass(slots=True)

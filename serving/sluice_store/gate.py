@@ -1,21 +1,22 @@
 """A proxy on loopback through which the object stores' library goes, because it follows redirects without asking.
 
 Where the store is a cloud's own, the cloud may lead where it likes. A store at an endpoint of somebody's own is held to
-the same rule as any other server: what it leads to is looked up and checked here, and connected to here.
+the same rule as any other server: what it leads to is looked up and checked here, and connected to here, or asked for
+at the proxy that the environment names.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import socketserver
 import threading
-import urllib.request
 from collections.abc import Iterator
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from sluice.failures import PackageError
-from sluice_store.addresses import Guard, Resolve, resolve_host
+from sluice.failures import PackageError, Reason
+from sluice_store.addresses import Guard, Resolve, proxy_for, resolve_host
 
 HEAD_BYTES = 64 * 1024
 PIECE_BYTES = 64 * 1024
@@ -40,22 +41,26 @@ class Gate(socketserver.ThreadingTCPServer):
         """Where the proxy is."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def connect(self, scheme: str, host: str, port: int) -> socket.socket:
-        """A connection to a host that may be led to.
+    def connect(self, scheme: str, host: str, port: int) -> tuple[socket.socket, SplitResult | None]:
+        """A connection to a host that may be led to, or to the proxy that leads to it, and that proxy.
 
         Raises:
-            PackageError: AddressRefused.
+            PackageError: AddressRefused, or InvalidConfig for a proxy that is not spoken to here.
             OSError: nobody is there.
         """
         try:
-            addresses = self.guard.addresses(scheme, host, port)
+            proxy = _proxy(scheme, host, port)
+            addresses = self.guard.addresses(scheme, host, port, proxied=proxy is not None)
         except PackageError as error:
             self.refusal = error
             raise
+        if proxy is not None:
+            there = (proxy.hostname or "", proxy.port or _PORTS["http"])
+            return socket.create_connection(there, timeout=self.timeout_seconds), proxy
         problem = OSError(f"{host} has no address")
         for address in addresses:
             try:
-                return socket.create_connection((address, port), timeout=self.timeout_seconds)
+                return socket.create_connection((address, port), timeout=self.timeout_seconds), None
             except OSError as error:
                 problem = error
         raise problem
@@ -66,9 +71,9 @@ class Gate(socketserver.ThreadingTCPServer):
 
 @contextlib.contextmanager
 def gate_before(endpoint: str | None, timeout_seconds: float, resolve: Resolve = resolve_host) -> Iterator[Gate | None]:
-    """A gate for a store at this endpoint; None for a cloud's own, and where a proxy of the environment is asked."""
+    """A gate for a store at this endpoint; None for a cloud's own."""
     parts = urlsplit(endpoint or "")
-    if not parts.hostname or _has_proxy(parts):
+    if not parts.hostname:
         yield None
         return
     guard = Guard(parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme, 0), resolve)
@@ -82,9 +87,14 @@ def gate_before(endpoint: str | None, timeout_seconds: float, resolve: Resolve =
             thread.join()
 
 
-def _has_proxy(parts: SplitResult) -> bool:
-    proxies = urllib.request.getproxies()
-    return bool(proxies.get(parts.scheme) or proxies.get("all")) and not urllib.request.proxy_bypass(parts.netloc)
+def _proxy(scheme: str, host: str, port: int) -> SplitResult | None:
+    proxy = urlsplit(proxy_for(scheme, host, port) or "")
+    if proxy.scheme not in ("", "http"):
+        message = (
+            f"the proxy for {host} is spoken to over {proxy.scheme}; object stores with an endpoint take http:// ones"
+        )
+        raise PackageError(Reason.INVALID_CONFIG, message)
+    return proxy if proxy.hostname else None
 
 
 class _Visit(socketserver.BaseRequestHandler):
@@ -98,7 +108,7 @@ class _Visit(socketserver.BaseRequestHandler):
         target = target.partition(" ")[0]
         url = urlsplit(f"https://{target}" if method == "CONNECT" else target)
         try:
-            there = self.server.connect(url.scheme, url.hostname or "", url.port or _PORTS.get(url.scheme, 0))
+            there, proxy = self.server.connect(url.scheme, url.hostname or "", url.port or _PORTS.get(url.scheme, 0))
         except PackageError:
             self._answer("403 Forbidden")
             return
@@ -106,7 +116,9 @@ class _Visit(socketserver.BaseRequestHandler):
             self._answer("502 Bad Gateway")
             return
         with there:
-            if method == "CONNECT":
+            if proxy is not None:
+                there.sendall(_to_proxy(head, method, proxy))
+            elif method == "CONNECT":
                 self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 there.sendall(_to_origin(head, method, url))
@@ -131,10 +143,22 @@ class _Visit(socketserver.BaseRequestHandler):
 def _to_origin(head: bytes, method: str, url: SplitResult) -> bytes:
     """The request as the store expects it, and the last one on its connection: the next may be for somebody else."""
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    lines = head.split(b"\r\n")[1:]
-    kept = [line for line in lines if not line.lower().startswith(tuple(name.encode() for name in _OF_A_HOP))]
     first = f"{method} {path} HTTP/1.1".encode("latin-1")
-    return b"\r\n".join([first, *kept, b"Connection: close", b"", b""])
+    return b"\r\n".join([first, *_kept(head), b"Connection: close", b"", b""])
+
+
+def _to_proxy(head: bytes, method: str, proxy: SplitResult) -> bytes:
+    """The request as the next proxy expects it, whose answer goes back as it is."""
+    ours = [] if method == "CONNECT" else [b"Connection: close"]
+    if proxy.username is not None:
+        pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+        ours.append(b"Proxy-Authorization: Basic " + base64.b64encode(pair))
+    return b"\r\n".join([head.partition(b"\r\n")[0], *_kept(head), *ours, b"", b""])
+
+
+def _kept(head: bytes) -> list[bytes]:
+    lines = head.split(b"\r\n")[1:]
+    return [line for line in lines if not line.lower().startswith(tuple(name.encode() for name in _OF_A_HOP))]
 
 
 def _join(here: socket.socket, there: socket.socket) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import email.utils
 import ssl
 import time
-import urllib.request
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -21,7 +20,7 @@ import httpx
 
 from sluice.config import Fetching
 from sluice.failures import PackageError, Reason
-from sluice_store.addresses import Guard, Resolve, resolve_host
+from sluice_store.addresses import Guard, Resolve, proxy_for, resolve_host
 from sluice_store.secret import sendable
 from sluice_store.transfer import TransientError
 
@@ -215,7 +214,7 @@ class _CheckedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        proxy = _proxy_for(url)
+        proxy = proxy_for(url.scheme, url.host, _port(url))
         addresses = self._guard.addresses(url.scheme, url.host, _port(url), proxied=proxy is not None)
         pool = self._pool(url.host, proxy)
         if proxy is not None:
@@ -257,14 +256,6 @@ def _pinned(request: httpx.Request, address: str) -> httpx.Request:
         stream=request.stream,
         extensions=extensions,
     )
-
-
-def _proxy_for(url: httpx.URL) -> str | None:
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(f"{url.host}:{_port(url)}") or urllib.request.proxy_bypass(url.host):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:

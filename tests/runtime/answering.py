@@ -1,4 +1,4 @@
-"""A server on loopback that answers every GET in one way."""
+"""A server on loopback that answers in one way, whatever it is asked."""
 
 import contextlib
 import http.server
@@ -14,13 +14,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         type(self).answer(self)
 
+    do_CONNECT = do_GET  # noqa: N815
+
     def log_message(self, *_: object) -> None:
         """Silence."""
 
 
 @contextlib.contextmanager
 def answering(answer: Answer) -> Iterator[str]:
-    """A server that answers every GET so. Gives its URL."""
+    """A server that answers every GET and CONNECT so. Gives its URL."""
     handler = type("Answering", (_Handler,), {"answer": staticmethod(answer)})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

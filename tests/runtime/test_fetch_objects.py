@@ -111,3 +111,11 @@ def test_a_drip_is_seen_as_it_comes(web: WebServer) -> None:
     with drops(0, None) as part:
         assert bytes(next(iter(part.chunks))) == b"x"
     web.released.set()
+
+
+def test_a_package_comes_through_a_proxy(web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", web.url)
+    monkeypatch.setenv("no_proxy", "10.0.0.0/8")
+    # Nobody looks for this address but the proxy, which has the package itself.
+    config = config_for("http://8.8.8.8:9000", "shop/cut-and-changed.tar.gz", tmp_path)
+    assert fetch_package(config).manifest.name == "shop"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.failures import PackageError, Reason
-from sluice_store.addresses import METADATA, Guard, is_metadata, is_public
+from sluice_store.addresses import METADATA, Guard, is_metadata, is_public, proxy_for
 
 NAMES = {
     "store.example.com": ["93.184.216.34"],
@@ -168,3 +168,25 @@ def test_no_private_address_counts_as_public(address: object) -> None:
     if is_public(text):
         assert address.is_global  # type: ignore[attr-defined]
         assert not is_metadata(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "excluded", "proxied"),
+    [
+        ("8.8.8.8", "", True),
+        ("8.8.8.8", "10.0.0.0/8,.svc", True),
+        ("10.1.2.3", "localhost, 10.0.0.0/8", False),
+        ("fd00::1", "fd00::/8", False),
+        ("minio.models.svc", "10.0.0.0/8,.svc", False),
+        ("minio.example", "10.0.0.0/8", True),
+        ("10.1.2.3", "no/network", True),
+        ("10.1.2.3", "no/network,10.0.0.0/8", False),
+        ("10.1.2.3", "10.1.2.3:9000", False),
+    ],
+)
+def test_who_is_asked_for_without_the_proxy(
+    host: str, excluded: str, proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "proxy.example:3128")
+    monkeypatch.setenv("no_proxy", excluded)
+    assert proxy_for("http", host, 9000) == ("http://proxy.example:3128" if proxied else None)

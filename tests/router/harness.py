@@ -128,13 +128,15 @@ class Router:
     def read_only_url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.layout.read_only_port}{path}"
 
-    def write(self, wanted: Traffic) -> str:
-        """Swap the folder's content as the kubelet does, and say the version it now holds."""
+    def write(self, wanted: Traffic, only: str | None = None) -> str:
+        """Swap the folder's content as the kubelet does, and say the version it now holds. `only`: all but this file
+        stays as it was.
+        """
         self._generation += 1
         data = self.folder / f"..{self._generation}"
         data.mkdir()
         for name, text in envoy_config.files(wanted, self.layout).items():
-            (data / name).write_text(text)
+            (data / name).write_text(text if only in (None, name) else (self.folder / name).read_text())
             if not (self.folder / name).is_symlink():
                 (self.folder / name).symlink_to(f"..data/{name}")
         temporary = self.folder / "..data_tmp"

@@ -344,6 +344,29 @@ async def test_nobody_can_be_checked_and_nobody_is_let_in(bench: Bench, pod: Pod
     assert [path for path, _ in pod.seen] == ["/v2/health/live"]
 
 
+@pytest.mark.parametrize("access", [KUBERNETES, {**KUBERNETES, "onUnavailable": "Allow"}])
+async def test_a_closed_door_refuses_by_itself_whatever_the_routes_say(
+    bench: Bench, pod: Pod, access: dict[str, Any]
+) -> None:
+    closed, open_ = guarded(access, None, closed="nobody can be checked", revisions=(V1,)), traffic({V1: 100}, V1)
+    router = await routed(bench, pod, closed)
+    # Envoy reads its files one after another, and while a door opens or closes it has the routes of one state and the
+    # filters of the other.
+    version = router.write(open_, only="rds.yaml")
+    await eventually(lambda: applies(router, "http.endpoint.rds.endpoint.version_text", version), "the open routes")
+    smuggled = {"x-sluice-caller": "anna", "x-sluice-unchecked": "true"}
+    for headers in ({}, bearer(GOOD), smuggled):
+        status, error, said_with = await said(router, headers)
+        assert (status, error, said_with["retry-after"]) == (503, "nobody can be checked", "5")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{router.layout.endpoint_port}") as channel:
+        assert await refusal(channel, None) == (grpc.StatusCode.UNAVAILABLE, "nobody can be checked")
+    assert pod.seen == []
+
+
+async def applies(router: Router, stat: str, version: str) -> bool:
+    return (await router.stats()).get(stat, "").strip('"') == version
+
+
 RULE = {"entities": ["store_id"], "rule": "entities.store_id.all(s, s in claims.stores)", "maxRequestBytes": "4Ki"}
 
 

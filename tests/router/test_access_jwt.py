@@ -10,7 +10,7 @@ import grpc
 import pytest
 from aiohttp import web
 
-from router.harness import V1, Bench, Router, eventually
+from router.harness import V1, Bench, Router, eventually, traffic
 from router.issuer import AUDIENCE, ISSUER, Issuer
 from router.judge import Judge, Pod, bearer, guarded
 from router.test_access import INFER, RULE, raw, refusal, request, routed, said
@@ -144,6 +144,19 @@ async def test_a_key_that_was_taken_back_counts_no_longer_for_tokens_that_were_u
     # What is known counts on while the issuer is away.
     await server.stop()
     assert await lets_in(router, issuer.token())
+
+
+async def test_keys_that_routers_cannot_read_keep_no_old_door_open(bench: Bench, pod: Pod, known: Issuer) -> None:
+    router = await routed(bench, pod, traffic({V1: 100}, V1))
+    assert await raw(router, request(INFER)) == 200
+    (good,) = known.published
+    # Each alone would have the whole configuration refused, and the one before go on.
+    others = [{"kty": "RSA", "n": "!!", "e": "AQAB"}, {"kty": "OKP", "crv": "X25519", "x": "AA"}, "x"]
+    text = json.dumps({"keys": [*others, good]})
+    limit = {"requests": 5, "per": "720h"}
+    await router.apply(issued(known, jwt={"jwks": f'{{"keys": [], {text[1:]}'}, rateLimit=limit))
+    assert await raw(router, request(INFER)) == 401
+    assert await raw(router, request(INFER, f"authorization: Bearer {known.token()}")) == 200
 
 
 async def lets_in(router: Router, token: str) -> bool:

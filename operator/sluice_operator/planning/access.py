@@ -1,9 +1,9 @@
 """Who may ask, as far as planning knows it: what routers need for it is there, and they do what the spec says."""
 
-import json
 from dataclasses import dataclass
 
 from sluice_operator.api.access import Access, AccessMode
+from sluice_operator.api.jwks import public_keys
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.planning.situation import Situation
 from sluice_operator.routing.base import Authorizer, Guard
@@ -50,19 +50,7 @@ def _lack(access: Access, authorizer: Authorizer | None) -> _Lack | None:
         asked = "access.data" if access.data else "access.mode Kubernetes"
         message = f"{asked} needs the authorizer: install the chart with authorizer.enabled=true"
         return _Lack("NoAuthorizer", message)
-    if access.jwt and access.jwt.jwks and not _has_keys(access.jwt.jwks):
-        return _Lack("KeysNotUnderstood", 'access.jwt.jwks must be a JWKS: {"keys": [{"kty": "RSA", ...}, ...]}')
+    if access.jwt and access.jwt.jwks and not public_keys(access.jwt.jwks):
+        message = 'access.jwt.jwks must be a JWKS with a public key (RSA, EC or Ed25519): {"keys": [{"kty": ...}]}'
+        return _Lack("KeysNotUnderstood", message)
     return None
-
-
-def _has_keys(text: str) -> bool:
-    """Whether a router would take it: it refuses a configuration without any key that it can read."""
-    try:
-        keys = json.loads(text)["keys"]
-    except (ValueError, KeyError, TypeError):
-        return False
-    parts = {"RSA": ("n", "e"), "EC": ("x", "y"), "OKP": ("crv", "x")}
-    found = [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
-    return any(
-        all(isinstance(key.get(part), str) for part in parts.get(str(key.get("kty")), ("kty?",))) for key in found
-    )

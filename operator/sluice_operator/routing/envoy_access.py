@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice_operator.api.access import Access, AccessMode, DataRule, Jwt, OnUnavailable, RateLimit, byte_count
+from sluice_operator.api.jwks import public_keys
 from sluice_operator.api.scalars import seconds
 from sluice_operator.routing.base import Authorizer, Guard, Traffic
 from sluice_operator.routing.envoy_access_answers import answers
@@ -48,21 +49,16 @@ _FOR_DATA = ("envoy_statuses.lua",)
 _REFUSAL_HEADERS = ("www-authenticate", "retry-after")
 
 
-def guarded(traffic: Traffic) -> Guard | None:
-    """Who may ask, where that is for filters to say; nothing where nobody or everybody may."""
-    return traffic.guard if traffic.guard and not traffic.guard.closed else None
-
-
 def filters(traffic: Traffic) -> list[Json]:
     """The chain, to stand before all other filters."""
-    guard = guarded(traffic)
+    guard = traffic.guard
     chain = _chain(traffic, guard) if guard else []
     return [extension(name, f"{_HTTP}.{kind}", **config) for name, (kind, config) in chain]
 
 
 def manager(traffic: Traffic) -> Json:
     """The connection manager's part: nobody speaks for the router, and its answers suit each protocol."""
-    guard = guarded(traffic)
+    guard = traffic.guard
     if guard is None:
         return {}
     foreign = {"remove_on_match": {"key_matcher": {"prefix": "x-sluice-"}}}
@@ -73,13 +69,13 @@ def manager(traffic: Traffic) -> Json:
     )
     return {
         "early_header_mutation_extensions": [mutation],
-        "local_reply_config": answers(guard.access, CALLER, UNCHECKED),
+        "local_reply_config": answers(guard, CALLER, UNCHECKED),
     }
 
 
 def opened(traffic: Traffic) -> Json:
     """A route's part that needs no permission."""
-    guard = guarded(traffic)
+    guard = traffic.guard
     if guard is None:
         return {}
     off = typed("type.googleapis.com/envoy.config.route.v3.FilterConfig", disabled=True)
@@ -88,7 +84,7 @@ def opened(traffic: Traffic) -> Json:
 
 def streaming(traffic: Traffic) -> Json:
     """A route's part whose requests may never end: they are checked without being held."""
-    guard = guarded(traffic)
+    guard = traffic.guard
     if guard is None or guard.access.data is None:
         return {}
     kind = f"{_HTTP}.ext_authz.v3.ExtAuthzPerRoute"
@@ -104,6 +100,9 @@ _Kind = tuple[str, Json]
 
 def _chain(traffic: Traffic, guard: Guard) -> list[tuple[str, _Kind]]:
     access = guard.access
+    if guard.closed:
+        # Nobody is named. Without a gate all would be let in while routes and filters change one after the other.
+        return [(_GATE, _gate(access))]
     chain: list[tuple[str, _Kind]] = []
     if access.jwt:
         statuses = _FOR_DATA if access.data else ()
@@ -134,17 +133,21 @@ def _authentication(jwt: Jwt, audiences: list[str], *, data: bool) -> _Kind:
         **({"forward_payload_header": CLAIMS} if data else {}),
         "payload_in_metadata": "claims",
         # No jwt_cache_config: it believes a token it has seen until that expires, also without the key.
-        **({"local_jwks": {"inline_string": jwt.jwks}} if jwt.jwks else {"remote_jwks": _remote(jwt)}),
+        **({"local_jwks": {"inline_string": _keys(jwt.jwks)}} if jwt.jwks else {"remote_jwks": _remote(jwt)}),
     }
     rule = {"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}
     return "jwt_authn.v3.JwtAuthentication", {"providers": {"issuer": provider}, "rules": [rule]}
+
+
+def _keys(text: str) -> str:
+    return json.dumps({"keys": public_keys(text)})
 
 
 def _remote(jwt: Jwt) -> Json:
     """Fetched ahead of need: neither a router's start nor a request waits for the issuer."""
     return {
         "http_uri": {"uri": jwt.jwks_uri, "cluster": KEYS, "timeout": "5s"},
-        "cache_duration": f"{seconds(jwt.cache_duration):g}s",
+        "cache_duration": _duration(jwt.cache_duration),
         "async_fetch": {"fast_listener": True, "failed_refetch_duration": f"{_FAILED_REFETCH_SECONDS}s"},
     }
 
@@ -248,11 +251,10 @@ def _gate(access: Access) -> _Kind:
 
 def _rate(limit: RateLimit, routers: int, allow: bool) -> _Kind:
     """A bucket for each caller, kept by this router alone: it gives its share. The unchecked are told by address."""
-    per = seconds(limit.per)
     bucket = {
         "max_tokens": math.ceil((limit.burst or limit.requests) / routers),
         "tokens_per_fill": math.ceil(limit.requests / routers),
-        "fill_interval": f"{per:g}s",
+        "fill_interval": _duration(limit.per),
     }
     by_caller = {"request_headers": {"header_name": CALLER, "descriptor_key": "caller"}}
     by_address: tuple[Json, ...] = (
@@ -274,6 +276,11 @@ def _rate(limit: RateLimit, routers: int, allow: bool) -> _Kind:
         "enable_retry_after_header": True,
         "rate_limited_as_resource_exhausted": True,
     }
+
+
+def _duration(text: str) -> str:
+    """As Envoy reads it: never with an exponent."""
+    return f"{round(seconds(text), 3):.10g}s"
 
 
 def _always(key: str) -> Json:

@@ -3,6 +3,7 @@ sentence where a filter has only a word.
 """
 
 from sluice_operator.api.access import Access
+from sluice_operator.routing.base import Guard
 from sluice_operator.routing.envoy_proto import V2_ERRORS, Json
 
 GRPC_STATUS = "x-sluice-grpc-status"
@@ -22,8 +23,13 @@ _EXTERNAL: Json = {"response_flag_filter": {"flags": ["UAEX"]}}
 _PLAIN: Json = {"body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}}
 
 
-def answers(access: Access, caller: str, unchecked: str) -> Json:
+def answers(guard: Guard, caller: str, unchecked: str) -> Json:
     """`caller` and `unchecked` are headers of whom the filters have let in: only then are rates counted."""
+    if guard.closed:
+        later = _header("retry-after", "5")
+        closed = _put(_status(403), guard.closed, "", later, status_code=503)
+        return {**V2_ERRORS, "mappers": [*closed, {"filter": _GRPC, **_PLAIN}]}
+    access = guard.access
     often = _all(_status(429), {"or_filter": {"filters": [_has(caller), _has(unchecked)]}})
     foreign = _foreign(caller) if access.jwt else []
     about_data = _about_data(access, caller) if access.data else []

@@ -16,7 +16,7 @@ from .world import IMAGES, World, make_spec
 AUTHORIZER = Authorizer("authorizer.sluice-system.svc", 8080)
 KUBERNETES = {"mode": "Kubernetes"}
 DATA = {"entities": ["store_id"], "rule": "true"}
-KEYS = json.dumps({"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]})
+KEYS = json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})
 
 
 @dataclass

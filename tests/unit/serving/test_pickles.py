@@ -41,6 +41,22 @@ def saved(array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def with_header(header: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode("latin-1") + pickle.dumps([1], 0)
+
+
+def archived(content: bytes, compression: int = zipfile.ZIP_STORED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", compression) as archive:
+        archive.writestr("readme.txt", content)
+    return out.getvalue()
+
+
+OBJECTS = saved(np.array([{"a": 1}], dtype=object))
+DECOY = b"PK\x05\x06" + bytes(18)
+STRUCTURE = np.dtype([("Outer", [("x", "<f4", (2,)), ("Other", "<i8")]), (("Of", "y"), "|b1")])
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -54,7 +70,25 @@ def saved(array: np.ndarray) -> bytes:
         ("pytorch_model.bin", zipped("archive/data.pkl", "archive/version")),
         ("last.bin", zipped("archive/version", "archive/data.pkl")),
         ("many.bin", zipped("archive/data.pkl", filler=2000)),
-        ("objects.npy", saved(np.array([{"a": 1}], dtype=object))),
+        ("objects.npy", OBJECTS),
+        ("structure.npy", saved(np.array([({},)], dtype=[("a", "O")]))),
+        ("nested.npy", saved(np.array([((1, {}),)], dtype=[("a", [("b", "i4"), ("c", "O", ())])]))),
+        ("shaped.npy", saved(np.array([([{}, {}],)], dtype=[("a", "O", (2,))]))),
+        *(
+            (f"header{number}.npy", with_header(f"{{'descr':  {descr}, 'fortran_order': False, 'shape': (1,), }}"))
+            for number, descr in enumerate(
+                ("'O'", "'object'", "'i4,O'", "'\\x4f'", "{('a', 'O'): 1}", "('O', (1,))", "(" * 99)
+            )
+        ),
+        ("long.npy", with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".rjust(20_000))),
+        ("objects.npz", archived(OBJECTS)),
+        ("packed.npz", archived(OBJECTS, zipfile.ZIP_DEFLATED)),
+        ("otherwise.npz", archived(OBJECTS, zipfile.ZIP_LZMA)),
+        ("hidden.zip", archived(pickle.dumps(Hostile()))),
+        ("behind.bin", b"something before" + zipped("archive/data.pkl")),
+        ("behind.npz", b"something before" + archived(OBJECTS)),
+        ("commented.bin", zipped("archive/data.pkl", *(f"{i:0200}" for i in range(6000)))[:-2] + b"\x16\0" + DECOY),
+        ("endless.bin", zipped("archive/data.pkl", *(f"{number:0200}" for number in range(6000)))),
     ],
 )
 def test_a_pickle_is_refused_under_any_name(name: str, content: bytes, tmp_path: Path) -> None:
@@ -76,7 +110,12 @@ def test_a_pickle_is_refused_under_any_name(name: str, content: bytes, tmp_path:
         ("weights.bin", np.zeros(1000, dtype=np.float32).tobytes()),
         ("weights.bin", b"\x80\x04\x00\x00" + bytes(100)),
         ("table.npy", saved(np.arange(9.0))),
+        ("structure.npy", saved(np.zeros(3, dtype=STRUCTURE))),
+        ("text.npy", saved(np.array(["O", "object"]))),
+        ("times.npy", saved(np.array(["2026-01-01"], dtype="M8[ns]"))),
         ("tables.npz", zipped("a.npy", "b.npy")),
+        ("table.npz", archived(saved(np.arange(9.0)), zipfile.ZIP_DEFLATED)),
+        ("weights.bin", bytes(100) + DECOY),
         ("broken.zip", b"PK\x03\x04PK\x01\x02"),
         ("pickles.md", b"about pickles"),
         (".pkl", b"a file without a suffix"),

@@ -17,7 +17,7 @@ from sluice_authorizer.asked import Asked
 from sluice_authorizer.bearer import token_key
 from sluice_authorizer.budget import Budget, Rate
 from sluice_authorizer.cache import Cache, Entry
-from sluice_authorizer.data import judge_data
+from sluice_authorizer.data import rule_question
 from sluice_authorizer.flights import Flights
 from sluice_authorizer.outcomes import Decision, Grant, Refusal, User, Why
 from sluice_authorizer.paths import Form, form_of
@@ -53,6 +53,9 @@ _CANNOT_CHECK = Refusal(Why.UNAVAILABLE, "permission cannot be checked now; try 
 
 ReadBody = Callable[[], Awaitable[bytes | Refusal]]
 
+Judge = Callable[[str, bytes], Awaitable[Refusal | None]]
+"""Answers the question of a rule (`rules.written`), asked for a model of a namespace: None where the rule holds."""
+
 
 class Looks(Protocol):
     """Tells of a token what can be told without a review."""
@@ -75,13 +78,16 @@ class Asks(Protocol):
 
 
 class Decider:
-    """Decides, and remembers. `clock`: monotonic seconds, `wall`: Unix time."""
+    """Decides, and remembers. `clock`: monotonic seconds, `wall`: Unix time, `judge`: asks rules about data."""
 
-    def __init__(self, looks: Looks, asks: Asks, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+    def __init__(
+        self, looks: Looks, asks: Asks, clock: Callable[[], float], wall: Callable[[], float], judge: Judge
+    ) -> None:
         self._looks = looks
         self._asks = asks
         self._clock = clock
         self._wall = wall
+        self._judge = judge
         self.users: Cache[User] = Cache(MOST_YES)
         self.grants: Cache[bool] = Cache(MOST_YES)
         self.refusals: Cache[Refusal] = Cache(MOST_NO)
@@ -129,7 +135,8 @@ class Decider:
         body = await read_body()
         if isinstance(body, Refusal):
             return body
-        refused = await judge_data(asked, form, question.data, claims, body)
+        written = await rule_question(asked, form, question.data, claims, body)
+        refused = written if isinstance(written, Refusal) else await self._judge(question.namespace, written)
         # Another body may be decided otherwise.
         return refused or replace(decision, max_age=0.0)
 

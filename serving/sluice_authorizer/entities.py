@@ -30,8 +30,8 @@ from sluice_runtime.signature import Signature, Tensor, Tensors
 
 Entities = dict[str, list[Any]]
 
-MOST_VALUES = 8192
-"""The library of rules goes through 9,999 elements for one request."""
+MOST_VALUES = 4096
+"""Of one input. The library of rules goes through 9,999 elements for one request."""
 
 _TYPES = {
     Form.REST: re.compile(rb"application/([a-z0-9.\-]+\+)?json(\s*;.*)?|application/octet-stream(\s*;.*)?", re.I),

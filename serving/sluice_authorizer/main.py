@@ -14,6 +14,7 @@ from sluice_authorizer.apiserver import ApiServer, Asks, Json, Unavailable
 from sluice_authorizer.credentials import Credentials, NoCredentials, of_kubeconfig, of_service_account
 from sluice_authorizer.decision import Decider
 from sluice_authorizer.door import Entrance
+from sluice_authorizer.judging import Judging
 from sluice_authorizer.keys import Keys
 from sluice_authorizer.metrics import Metrics
 from sluice_authorizer.reviews import Reviews
@@ -68,7 +69,7 @@ def serve(credentials: Credentials, host: str, port: int) -> None:
     api = ApiServer(credentials, clock)
     counted = Counted(api, metrics)
     keys, reviews = Keys(counted, clock, time.time), Reviews(counted)
-    decider = Decider(keys, reviews, clock, time.time)
+    decider = Decider(keys, reviews, clock, time.time, Judging())
     metrics.remembered = lambda: {
         "users": len(decider.users),
         "grants": len(decider.grants),

@@ -36,7 +36,7 @@ class DataRule(_Part):
     """A CEL rule over the caller's claims and the named inputs of the request; a larger body is refused."""
 
     entities: tuple[Text, ...] = Field(strict=False, max_length=64)
-    rule: Annotated[str, Field(min_length=1, max_length=16384)]
+    rule: Annotated[str, Field(min_length=1, max_length=4096)]
     max_request_bytes: int = Field(default=_DEFAULT_BODY, ge=1)
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from sluice_authorizer.asked import Asked, read_asked
 from sluice_authorizer.decision import Decider
 from sluice_authorizer.door import answer_of
+from sluice_authorizer.judging import Judging
 from sluice_authorizer.outcomes import Grant, Refusal, User
 from sluice_authorizer.tokens import Looked
 from support.report import Report
@@ -65,7 +66,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 async def measure(report: Report) -> None:
     cluster = Cluster()
-    decider = Decider(cluster, cluster, time.monotonic, time.time)
+    judging = Judging()
+    decider = Decider(cluster, cluster, time.monotonic, time.time, judging)
     for what, name in (("a known caller is let in", "m"), ("a known refusal is repeated", "other")):
         headers = headers_of({"name": name})
         await decider.decide(asked_by(headers), no_body)
@@ -74,6 +76,7 @@ async def measure(report: Report) -> None:
         one = asked_by(headers)
         report.details[f"{what}: the decision alone, us"] = timed(lambda one=one: decider.at_once(one)) * 1e6  # type: ignore[misc]
     report.details["with a rule over 8 values, us"] = await with_rule(decider) * 1e6
+    await judging.close()
 
 
 async def with_rule(decider: Decider) -> float:

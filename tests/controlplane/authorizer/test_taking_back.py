@@ -15,7 +15,7 @@ from sluice_authorizer.decision import HARD_SECONDS, Decider
 from sluice_authorizer.keys import Keys
 from sluice_authorizer.outcomes import Decision, Grant, Refusal, Why
 from sluice_authorizer.reviews import REFUSED_SECONDS, Reviews
-from unit.authorizer.parts import Clock
+from unit.authorizer.parts import Clock, judge_here
 
 ACCOUNT = "comes-and-goes"
 
@@ -50,7 +50,7 @@ async def house(shop: Shop) -> AsyncIterator[House]:
     clock = Clock()
     api = ApiServer(of_kubeconfig(shop.kubeconfig), time.monotonic)
     counting = Counting(api)
-    decider = Decider(Keys(counting, clock, time.time), Reviews(counting), clock, time.time)
+    decider = Decider(Keys(counting, clock, time.time), Reviews(counting), clock, time.time, judge_here)
     token = shop.token(ACCOUNT).encode()
     headers = [
         (b"x-sluice-authorize", question(shop.kube.namespace).encode()),

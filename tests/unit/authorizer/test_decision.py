@@ -14,7 +14,7 @@ from sluice_authorizer.decision import HARD_SECONDS, MOST_NO, ROUTER_SECONDS, SO
 from sluice_authorizer.outcomes import Decision, Grant, Refusal, Why
 from sluice_authorizer.reviews import REFUSED_SECONDS
 from sluice_authorizer.tokens import Looked, wrong
-from unit.authorizer.parts import NOW, Asking, Clock, Looking, asked, user
+from unit.authorizer.parts import NOW, Asking, Clock, Looking, asked, judge_here, user
 
 APP = "system:serviceaccount:shop:app"
 BODY = b'{"inputs":[{"name":"store_id","datatype":"INT64","shape":[1],"data":[42]}]}'
@@ -35,7 +35,7 @@ class House:
     asks: Asking = field(default_factory=lambda: Asking({b"secret": user()}, {("ann", "m")}))
 
     def __post_init__(self) -> None:
-        self.decider = Decider(self.looks, self.asks, self.clock, self.wall)
+        self.decider = Decider(self.looks, self.asks, self.clock, self.wall, judge_here)
 
     async def decide(self, one: Asked | None = None, body: bytes = BODY) -> Decision:
         """As the door does it."""

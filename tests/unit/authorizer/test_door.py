@@ -12,7 +12,7 @@ from sluice_authorizer.decision import Decider
 from sluice_authorizer.door import LONGEST_CALLER, Entrance, answer_of
 from sluice_authorizer.metrics import Metrics
 from sluice_authorizer.outcomes import Grant, Refusal, Why
-from unit.authorizer.parts import NOW, Asking, Clock, Looking, question, user
+from unit.authorizer.parts import NOW, Asking, Clock, Looking, judge_here, question, user
 
 
 def headers_of(decision: Grant | Refusal) -> dict[bytes, bytes]:
@@ -64,7 +64,7 @@ class House:
         self.registry = CollectorRegistry()
         clock = Clock()
         asks = asks or Asking({b"secret": user()}, {("ann", "m")})
-        decider = Decider(Looking(), asks, clock, Clock(NOW))
+        decider = Decider(Looking(), asks, clock, Clock(NOW), judge_here)
         self.entrance = Entrance(decider, Metrics(self.registry), clock)
 
     async def ask(

@@ -6,6 +6,7 @@ package of many files survives the same cuts as one of one.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from sluice_store.object_clients import ObjectClient, object_client
 from sluice_store.progress import size
 from sluice_store.secret import Secret
 from sluice_store.transfer import UNTRUSTED, ChangedError, Open, Part, Transfer, TransientError, patiently
+
+LISTING_SECONDS = 600.0
+"""For a whole listing: a store may name a next page, with nothing on it, for ever, or give a byte at a time."""
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _TRY_AGAIN = frozenset({408, 425, 429})
@@ -52,6 +56,7 @@ class Bucket:
     uri: ModelUri
     fetching: Fetching
     gate: Gate | None = None
+    listing_seconds: float = LISTING_SECONDS
 
     def fetch(self, key: str, max_bytes: int, target: Path) -> int:
         """Write an object to a file and return its size; raises as `Transfer.save` does."""
@@ -69,14 +74,23 @@ class Bucket:
 
     def _listed(self, max_bytes: int) -> list[str]:
         """Names below the prefix, bounded in number and in bytes together before anything is fetched."""
+        try:
+            with self._explained(self.uri.path):
+                return _files(self.uri, asyncio.run(self._sizes(max_bytes)))
+        except TimeoutError as error:
+            message = f"{self.uri.text} was not listed in {self.listing_seconds:.0f} s; pack an archive of it"
+            raise PackageError(Reason.SOURCE_UNREACHABLE, message) from error
+
+    async def _sizes(self, max_bytes: int) -> dict[str, int]:
         sizes: dict[str, int] = {}
         listed = 0
-        with self._explained(self.uri.path):
-            for batch in obstore.list(self.client, self.uri.path, chunk_size=1000):
+        # Only here can the library be told to stop.
+        async with asyncio.timeout(self.listing_seconds):
+            async for batch in obstore.list(self.client, self.uri.path, chunk_size=1000):
                 sizes.update((_relative(self.uri, entry["path"]), entry["size"]) for entry in batch)
                 listed += len(batch)  # a server that says the same names again and again never ends
                 _check_bounds(self.uri, listed, sum(sizes.values()), max_bytes)
-        return _files(self.uri, sizes)
+        return sizes
 
     def opener(self, key: str) -> Open:
         """How an object is asked for from an offset on."""

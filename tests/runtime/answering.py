@@ -20,11 +20,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Silence."""
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is one that has had enough."""
+
+
 @contextlib.contextmanager
 def answering(answer: Answer) -> Iterator[str]:
     """A server that answers every GET and CONNECT so. Gives its URL."""
     handler = type("Answering", (_Handler,), {"answer": staticmethod(answer)})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -5,10 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
+from obstore.store import S3Store
 
 from runtime.answering import answering, sends
+from sluice.config import Fetching
+from sluice.failures import PackageError, Reason
+from sluice.uri import parse_uri
 from sluice_store import listing, listing_mlflow, listing_oci
 from sluice_store.errors import StoreError
+from sluice_store.objects import Bucket
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +57,16 @@ def test_a_bucket_that_says_the_same_names_again_and_again_is_left(monkeypatch: 
     page = sends(f"<ListBucketResult>{more}{entry * 1000}</ListBucketResult>".encode())
     with answering(page) as url, pytest.raises(StoreError, match="objects"):
         listing.listed("s3://models/shop", url)
+
+
+def test_a_bucket_that_names_empty_pages_for_ever_is_left(tmp_path: Path) -> None:
+    page = sends(
+        b"<ListBucketResult><IsTruncated>true</IsTruncated>"
+        b"<NextContinuationToken>1</NextContinuationToken></ListBucketResult>"
+    )
+    with answering(page) as url:
+        client = S3Store("models", endpoint=url, skip_signature=True, region="a", client_options={"allow_http": True})
+        bucket = Bucket(client, parse_uri("s3://models/shop"), Fetching(), listing_seconds=0.2)
+        with pytest.raises(PackageError, match="not listed") as caught:
+            bucket.fetch_folder(10, tmp_path)
+    assert caught.value.reason is Reason.SOURCE_UNREACHABLE

@@ -1,5 +1,5 @@
--- One request again and again with a token; or, with BENCH_FLOOD, another wrong token each time. BENCH_PAUSE: milliseconds
--- between an answer and the next request. The result is one line of JSON.
+-- One request again and again with a token; with BENCH_FLOOD "tokens", another wrong token each time, or "health", a question
+-- that needs none. BENCH_PAUSE: milliseconds between an answer and the next request. The result is one line of JSON.
 local flood, pause = os.getenv("BENCH_FLOOD"), tonumber(os.getenv("BENCH_PAUSE") or "0")
 local token, sent = os.getenv("BENCH_TOKEN"), 0
 
@@ -9,7 +9,9 @@ wrk.headers["content-type"] = "application/json"
 wrk.headers["authorization"] = "Bearer " .. token
 
 function request()
-  if flood then
+  if flood == "health" then
+    return wrk.format("GET", "/v2/health/live", {}, "")
+  elseif flood then
     sent = sent + 1
     -- In the part before the last: what is signed differs, and its signature fits nothing.
     wrk.headers["authorization"] = "Bearer " .. token:gsub("%.([^.]+)$", string.format("%08x", sent) .. ".%1")

@@ -146,12 +146,12 @@ def answers(door: Door) -> bool:
     return seen.rate > 0 and not seen.refused
 
 
-def load(door: Door, connections: int, seconds: int, pause: int = 0, wrong: bool = False) -> Seen:
+def load(door: Door, connections: int, seconds: int, pause: int = 0, flood: str = "") -> Seen:
     """Ask over keep-alive connections from the load's core."""
     argv = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     argv += ["--script", str(SCRIPT), f"http://127.0.0.1:{door.port}{PATH}"]
     environ = {**os.environ, "BENCH_TOKEN": door.token, "BENCH_PAUSE": str(pause), "BENCH_BODY": BODY.decode()}
-    environ |= {"BENCH_FLOOD": "1"} if wrong else {}
+    environ |= {"BENCH_FLOOD": flood} if flood else {}
     done = subprocess.run(choose().loading(argv), env=environ, capture_output=True, text=True, check=False)
     line = re.search(r"^BENCH (\{.*\})$", done.stdout, re.M)
     if line is None:
@@ -186,11 +186,13 @@ def flood(report: Report, door: Door, judge: Authorizer, rounds: int, seconds: i
     """Valid callers alone and beside wrong tokens, in turns."""
     calm: list[Seen] = []
     flooded: list[Seen] = []
+    beside_health: list[Seen] = []
     wrong: list[Seen] = []
     for _ in range(rounds):
         calm.append(load(door, CALM_CONNECTIONS, seconds, CALM_PAUSE_MS))
+        beside_health.append(asyncio.run(side_by_side(door, seconds, "health"))[0])
         before = asked(judge)
-        valid, refused = asyncio.run(side_by_side(door, seconds))
+        valid, refused = asyncio.run(side_by_side(door, seconds, "tokens"))
         flooded.append(valid)
         wrong.append(refused)
         report.details.setdefault("questions to the API server in a flooded round", []).append(asked(judge) - before)
@@ -205,14 +207,19 @@ def flood(report: Report, door: Door, judge: Authorizer, rounds: int, seconds: i
         "right ones a second": _median(flooded, "rate"),
         "calm p50 and p99, ms": [_median(calm, "p50"), _median(calm, "p99")],
         "flooded p50 and p99, ms": [_median(flooded, "p50"), _median(flooded, "p99")],
+        # What of it is the sender's and the router's own work for that many more requests, whatever they are.
+        "beside as many without need of a token, ms": [
+            _median(beside_health, "p50"),
+            _median(beside_health, "p99"),
+        ],
     }
 
 
-async def side_by_side(door: Door, seconds: int) -> tuple[Seen, Seen]:
-    """Right and wrong tokens at the same time."""
+async def side_by_side(door: Door, seconds: int, flood: str) -> tuple[Seen, Seen]:
+    """Right tokens and a flood at the same time."""
     right = asyncio.to_thread(load, door, CALM_CONNECTIONS, seconds, CALM_PAUSE_MS)
-    wrong = asyncio.to_thread(load, door, FLOOD_CONNECTIONS, seconds, FLOOD_PAUSE_MS, True)
-    return await asyncio.gather(right, wrong)
+    others = asyncio.to_thread(load, door, FLOOD_CONNECTIONS, seconds, FLOOD_PAUSE_MS, flood)
+    return await asyncio.gather(right, others)
 
 
 def asked(judge: Authorizer) -> float:

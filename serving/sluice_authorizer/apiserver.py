@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 Json = Mapping[str, Any]
 
 ANSWER_SECONDS = 3.0
+PLACE_SECONDS = 1.0
 MOST_AT_ONCE = 32
 _KEPT = httpx.Limits(max_connections=MOST_AT_ONCE, max_keepalive_connections=8, keepalive_expiry=20.0)
 
@@ -35,6 +36,10 @@ _FAILURES_BEFORE_PAUSE = 3
 
 class Unavailable(Exception):  # noqa: N818 - a state, as the callers see it
     """The API server gave no answer that could be used: not now, or not to this process."""
+
+
+class Crowded(Unavailable):
+    """It was not asked: too many questions wait for their place. Callers can bring that about."""
 
 
 class Asks(Protocol):
@@ -79,11 +84,16 @@ class ApiServer:
     """Asks over kept connections with this process' own credentials, which are read anew as they change."""
 
     def __init__(
-        self, credentials: Credentials, clock: Callable[[], float], answer_seconds: float = ANSWER_SECONDS
+        self,
+        credentials: Credentials,
+        clock: Callable[[], float],
+        answer_seconds: float = ANSWER_SECONDS,
+        place_seconds: float = PLACE_SECONDS,
     ) -> None:
         self._credentials = credentials
         self._clock = clock
         self._answer_seconds = answer_seconds
+        self._place_seconds = place_seconds
         self._pause = Pause()
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._client: httpx.AsyncClient | None = None
@@ -95,20 +105,38 @@ class ApiServer:
         Raises:
             Unavailable: with why, which names no token.
         """
-        if not self._pause.over(self._clock()):
-            raise Unavailable("the API server did not answer a moment ago")
+        self._leave_alone()
         try:
-            async with asyncio.timeout(self._answer_seconds), self._places:
-                answer = await self._sent(method, path, None if body is None else orjson.dumps(body))
-        except (httpx.HTTPError, TimeoutError, OSError) as error:
-            self._pause.failed(self._clock())
-            raise Unavailable(f"the API server cannot be reached ({type(error).__name__})") from error
-        return self._read(answer)
+            async with asyncio.timeout(self._place_seconds):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise Crowded("too many questions wait for the API server") from error
+        try:
+            return await self._asked(method, path, body)
+        finally:
+            self._places.release()
 
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.aclose()
+
+    async def _asked(self, method: str, path: str, body: Json | None) -> Json:
+        # It may have failed others in the meantime.
+        self._leave_alone()
+        # Keys are read at their own pace, and a cluster may keep them from us: that says nothing about reviews.
+        pause = self._pause if method != "GET" else Pause()
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                answer = await self._sent(method, path, None if body is None else orjson.dumps(body))
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            pause.failed(self._clock())
+            raise Unavailable(f"the API server cannot be reached ({type(error).__name__})") from error
+        return self._read(answer, pause)
+
+    def _leave_alone(self) -> None:
+        if not self._pause.over(self._clock()):
+            raise Unavailable("the API server did not answer a moment ago")
 
     async def _sent(self, method: str, path: str, content: bytes | None) -> httpx.Response:
         client = await self._connected()
@@ -134,15 +162,15 @@ class ApiServer:
             )
         return self._client
 
-    def _read(self, answer: httpx.Response) -> Json:
+    def _read(self, answer: httpx.Response, pause: Pause) -> Json:
         if answer.status_code == 429 or answer.status_code >= 500:
-            self._pause.failed(self._clock(), _seconds(answer.headers.get("retry-after", "")))
+            pause.failed(self._clock(), _seconds(answer.headers.get("retry-after", "")))
             raise Unavailable(f"the API server answers {answer.status_code}")
         if answer.status_code not in (200, 201):
-            self._pause.failed(self._clock())
+            pause.failed(self._clock())
             log.error("the API server refuses the authorizer itself: %s %s", answer.status_code, answer.url.path)
             raise Unavailable(f"the API server refuses the authorizer's own request ({answer.status_code})")
-        self._pause.answered()
+        pause.answered()
         try:
             found = orjson.loads(answer.content)
         except orjson.JSONDecodeError as error:

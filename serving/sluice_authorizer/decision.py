@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from sluice_authorizer.apiserver import Unavailable
+from sluice_authorizer.apiserver import Crowded, Unavailable
 from sluice_authorizer.asked import Asked
 from sluice_authorizer.bearer import token_key
 from sluice_authorizer.budget import Budget, Rate
@@ -47,7 +47,7 @@ FOREIGN = (Rate(2.0, 10), Rate(10.0, 30))
 
 _MOST_SOURCES = 4096
 _WELL_KNOWN_SECONDS = 3600.0
-_BUSY = Refusal(Why.BUSY, "too many new tokens at once; try again in a second")
+_BUSY = Refusal(Why.BUSY, "too many new callers at once; try again in a second")
 _RAN_OUT = Refusal(Why.BUSY, "the permission ran out while it was checked; try again")
 _CANNOT_CHECK = Refusal(Why.UNAVAILABLE, "permission cannot be checked now; try again later")
 
@@ -199,6 +199,8 @@ class Decider:
         try:
             welcome = source is None or self._well_known.get(key, now) is not None
             found = await self._looked_up(token, question, None if welcome else source)
+        except Crowded:
+            return _BUSY
         except Unavailable:
             return _CANNOT_CHECK
         if isinstance(found, Refusal):
@@ -223,6 +225,8 @@ class Decider:
         now, place = self._clock(), _place(user, question)
         try:
             allowed = await self._asks.permit(user, question.namespace, question.name)
+        except Crowded:
+            return _BUSY
         except Unavailable:
             return _CANNOT_CHECK
         if not allowed:

@@ -315,11 +315,12 @@ def test_the_authorizer_runs_from_the_runtimes_image_and_is_no_operator(defaults
     ]
 
 
-def test_the_authorizer_may_ask_two_questions_and_nothing_else(defaults: list[Object]) -> None:
+def test_the_authorizer_may_ask_two_questions_and_read_public_keys(defaults: list[Object]) -> None:
     rules = only(defaults, "ClusterRole", ASKED)["rules"]
-    assert [(rule["resources"], rule["verbs"]) for rule in rules] == [
+    assert [(rule.get("resources") or rule["nonResourceURLs"], rule["verbs"]) for rule in rules] == [
         (["tokenreviews"], ["create"]),
         (["subjectaccessreviews"], ["create"]),
+        (["/.well-known/openid-configuration", "/openid/v1/jwks"], ["get"]),
     ]
     account = pod_of(defaults, ASKED)["spec"]["serviceAccountName"]
     holders = [one for kind in ("RoleBinding", "ClusterRoleBinding") for one in select(defaults, kind)]
@@ -399,7 +400,7 @@ def test_what_a_cluster_demands_of_new_versions_reaches_the_operator(defaults: l
 def test_no_role_holds_a_wildcard_or_reads_secrets(defaults: list[Object]) -> None:
     for role in select(defaults, "ClusterRole"):
         for rule in role["rules"]:
-            granted = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+            granted = {one for granted in rule.values() for one in granted}
             assert not granted & {"*", "secrets", "serviceaccounts/token", "escalate", "bind", "impersonate"}, rule
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sluice_authorizer.apiserver import ApiServer, Unavailable
+from sluice_authorizer.apiserver import MOST_AT_ONCE, ApiServer, Crowded, Unavailable
 from sluice_authorizer.credentials import Credentials
 from unit.authorizer.parts import Clock
 
@@ -60,12 +60,14 @@ class Troubled:
 
 
 @asynccontextmanager
-async def asking(*answers: Answer, seconds: float = 30.0) -> AsyncIterator[tuple[ApiServer, Troubled, Clock]]:
+async def asking(
+    *answers: Answer, seconds: float = 30.0, place_seconds: float = 30.0
+) -> AsyncIterator[tuple[ApiServer, Troubled, Clock]]:
     troubled, clock = Troubled(list(answers)), Clock()
     server = await asyncio.start_server(troubled.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     credentials = Credentials(f"http://127.0.0.1:{port}", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), token=SECRET)
-    api = ApiServer(credentials, clock, seconds)
+    api = ApiServer(credentials, clock, seconds, place_seconds)
     try:
         yield api, troubled, clock
     finally:
@@ -92,6 +94,35 @@ async def test_one_that_is_overloaded_has_the_peace_that_it_asks_for() -> None:
         assert len(troubled.heads) == 1
         clock.now += 2.0
         assert await api.ask("GET", "/", None)
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 503])
+async def test_keys_that_cannot_be_read_keep_nobody_from_asking(status: int) -> None:
+    async with asking(*[failed(status, "retry-after: 3")] * 8, says(OK)) as (api, _, _):
+        for _ in range(8):
+            with pytest.raises(Unavailable):
+                await api.ask("GET", "/openid/v1/jwks", None)
+        assert await api.ask("POST", "/reviews", {"a": 1})
+
+
+async def test_whoever_finds_no_place_has_not_asked_and_that_is_no_failure() -> None:
+    all_asked = asyncio.Event()
+
+    async def last(writer: asyncio.StreamWriter) -> None:
+        all_asked.set()
+        await hangs(writer)
+
+    answers = [*[hangs] * (MOST_AT_ONCE - 1), last, says(OK)]
+    async with asking(*answers, place_seconds=0.05) as (api, _, _):
+        asked = [asyncio.create_task(api.ask("POST", "/reviews", {"a": 1})) for _ in range(MOST_AT_ONCE)]
+        await all_asked.wait()
+        for _ in range(5):
+            with pytest.raises(Crowded):
+                await api.ask("POST", "/reviews", {"a": 1})
+        for one in asked:
+            one.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        assert await api.ask("POST", "/reviews", {"a": 1})
 
 
 @pytest.mark.parametrize("status", [500, 503, 504, 401, 403, 404])

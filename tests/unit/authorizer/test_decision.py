@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from sluice_authorizer.apiserver import Crowded
 from sluice_authorizer.asked import Asked
 from sluice_authorizer.decision import HARD_SECONDS, MOST_NO, ROUTER_SECONDS, SOFT_SECONDS, Decider
-from sluice_authorizer.outcomes import Decision, Grant, Refusal, Why
+from sluice_authorizer.outcomes import Decision, Grant, Refusal, User, Why
 from sluice_authorizer.reviews import REFUSED_SECONDS
 from sluice_authorizer.tokens import Looked, wrong
 from unit.authorizer.parts import NOW, Asking, Clock, Looking, asked, judge_here, user
@@ -167,6 +168,14 @@ async def test_that_nobody_could_check_is_not_remembered():
     assert found.age == 0
     house.asks.away = False
     said(await house.decide())
+
+
+async def test_a_crowd_is_no_sign_that_nobody_can_check():
+    class Crowd(Asking):
+        async def identify(self, *_: Any) -> User | Refusal:
+            raise Crowded
+
+    assert why(await House(asks=Crowd()).decide()) is Why.BUSY
 
 
 async def test_a_no_is_remembered_but_not_for_long():

@@ -141,15 +141,15 @@ class Decider:
         return refused or replace(decision, max_age=0.0)
 
     def _claimed(self, asked: Asked) -> Decision:
-        """The router has verified the token; its claims say who the caller is."""
+        """The router has verified the token, and knows who the caller is."""
         claims = asked.claims
         if isinstance(claims, Refusal):
             return claims
-        caller, expires = claims.get(asked.question.caller_claim), claims.get("exp")
+        expires = claims.get("exp")
         left = expires - self._wall() if isinstance(expires, (int, float)) else math.inf
         if left <= 0:
             return Refusal(Why.WRONG_TOKEN, "the token has expired")
-        return Grant(caller if isinstance(caller, str) else "", min(ROUTER_SECONDS, left))
+        return Grant("", min(ROUTER_SECONDS, left))
 
     async def _reviewed(self, asked: Asked) -> tuple[Decision, Mapping[str, Any]]:
         question, token = asked.question, asked.token

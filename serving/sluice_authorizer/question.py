@@ -41,15 +41,13 @@ class DataRule(_Part):
 
 
 class Question(_Part):
-    """May a caller use the ModelDeployment of this name? `on_unavailable` is the router's business alone."""
+    """May a caller use the ModelDeployment of this name?"""
 
     mode: Mode = Field(strict=False)
     namespace: Text
     name: Text
     audiences: tuple[Text, ...] = Field(strict=False, default=(), max_length=64)
     data: DataRule | None = None
-    caller_claim: Text = "sub"
-    on_unavailable: str = "Deny"
 
 
 @lru_cache(maxsize=1024)

@@ -48,7 +48,9 @@ def test_what_the_operator_writes_into_routers_is_understood(data):
         {"audiences": [""]},
         {"data": {"entities": ["a"], "rule": ""}},
         {"data": {"entities": ["a"], "rule": "true", "alsoOnly": "tuesdays"}},
+        {"data": {"entities": ["a"], "rule": "true" + " " * 4096}},
         {"onlyFrom": "10.0.0.0/8"},
+        {"onUnavailable": "Allow"},
     ],
 )
 def test_what_is_not_understood_is_no_question(changed):

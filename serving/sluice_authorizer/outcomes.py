@@ -30,7 +30,7 @@ class Why(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The caller may. `caller`: its name, empty where the router knows it (JWT). `max_age`: seconds this may be believed."""
+    """The caller may. `caller`: its name, empty where the router knows it. `max_age`: seconds this may be believed."""
 
     caller: str
     max_age: float

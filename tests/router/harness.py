@@ -22,6 +22,7 @@ from sluice_operator.planning.observed import RouterPod
 from sluice_operator.routing import envoy_config
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_layout import Address, Layout
+from sluice_operator.routing.envoy_workload import DRAIN_SECONDS, draining
 from support.ports import free_port
 
 ENVOY = Path(sys.executable).parent / "envoy"
@@ -104,6 +105,7 @@ class Router:
     grpc_members: dict[str, tuple[Address, ...]] = field(default_factory=dict)
     refusing: set[Address] = field(default_factory=set)
     log: Path | None = None
+    drain_seconds: int = DRAIN_SECONDS
     layout: Layout = field(init=False)
     process: asyncio.subprocess.Process | None = None
     _generation: int = 0
@@ -178,8 +180,8 @@ class Router:
     async def start(self) -> None:
         bootstrap = str(self.folder / "bootstrap.yaml")
         logs = ("--log-level", "info", "--log-path", str(self.log)) if self.log else ("--log-level", "error")
-        arguments = ("-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", *logs)
-        self.process = await asyncio.create_subprocess_exec(ENVOY, *arguments, "--config-yaml", PROMPT)
+        arguments = ("-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", *draining(self.drain_seconds))
+        self.process = await asyncio.create_subprocess_exec(ENVOY, *arguments, *logs, "--config-yaml", PROMPT)
 
         async def ready() -> bool:
             try:
@@ -246,11 +248,11 @@ class Bench:
         grpc_members: Mapping[str, tuple[Address, ...]] | None = None,
         *,
         folder: Path | None = None,
-        log: Path | None = None,
+        **more: Any,
     ) -> Router:
         addresses = {name: _addresses(found) for name, found in members.items()}
         grpc_addresses = dict(grpc_members or {})
-        router = Router(folder or self._folder, addresses, self.http, resolvers, grpc_addresses, self._refusing, log)
+        router = Router(folder or self._folder, addresses, self.http, resolvers, grpc_addresses, self._refusing, **more)
         router.write(wanted)
         await router.start()
         self._stack.push_async_callback(router.stop)

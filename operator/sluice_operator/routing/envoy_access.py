@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sluice_operator.api.access import Access, AccessMode, DataRule, Jwt, OnUnavailable, RateLimit, byte_count
+from sluice_operator.api.access import Access, DataRule, Jwt, OnUnavailable, RateLimit, byte_count
 from sluice_operator.api.jwks import public_keys
 from sluice_operator.api.scalars import seconds
 from sluice_operator.routing.base import Authorizer, Guard, Traffic
@@ -103,21 +103,21 @@ def _chain(traffic: Traffic, guard: Guard) -> list[tuple[str, _Kind]]:
     if guard.closed:
         # Nobody is named. Without a gate all would be let in while routes and filters change one after the other.
         return [(_GATE, _gate(access))]
+    statuses = _FOR_DATA if access.data else ()
     chain: list[tuple[str, _Kind]] = []
     if access.jwt:
-        statuses = _FOR_DATA if access.data else ()
         chain += [
             (_JWT, _authentication(access.jwt, access.audiences, data=access.data is not None)),
             (_CALLER, _claims(access.jwt, *statuses)),
         ]
     else:
-        chain += [(_CALLER, _lua("envoy_bearer.lua", *_FOR_DATA) if access.data else _authorized(traffic, guard))]
-    if access.data:
-        chain += [(_DATA, _asks_about_data(traffic, guard, access.data))]
-    chain += [(_GATE, _gate(access))]
+        chain += [(_CALLER, _authorized(traffic, guard, *statuses))]
     if access.rate_limit:
         chain += [(_RATE, _rate(access.rate_limit, guard.routers, access.on_unavailable is OnUnavailable.allow))]
-    return chain
+    if access.data:
+        # Last, as it holds whole requests: of callers who may ask at all, and no oftener than they may.
+        chain += [(_DATA, _asks_about_data(traffic, guard, access.data))]
+    return [*chain, (_GATE, _gate(access))]
 
 
 def _authentication(jwt: Jwt, audiences: list[str], *, data: bool) -> _Kind:
@@ -157,11 +157,12 @@ def _claims(jwt: Jwt, *more: str) -> _Kind:
     return _lua(*_TOKENS, "envoy_claims.lua", *more, required=required, caller=jwt.caller_claim)
 
 
-def _authorized(traffic: Traffic, guard: Guard) -> _Kind:
+def _authorized(traffic: Traffic, guard: Guard, *more: str) -> _Kind:
     return _lua(
         *_TOKENS,
         "envoy_authorizer.lua",
-        question=question(traffic, guard),
+        *more,
+        question=question(traffic, guard.access),
         authority=_authority(guard.authorizer),
         known=AUTHORIZER,
         strangers=AUTHORIZER_STRANGERS,
@@ -175,18 +176,17 @@ def _lua(*files: str, **settings: Any) -> _Kind:
     return "lua.v3.Lua", {"default_source_code": {"inline_string": code}, "filter_context": settings}
 
 
-def question(traffic: Traffic, guard: Guard) -> str:
-    """What the authorizer is asked about every request; it knows nothing else of a model."""
-    access = guard.access
+def question(traffic: Traffic, access: Access, data: DataRule | None = None) -> str:
+    """What the authorizer is asked about a caller, with `data` about a request; it knows nothing else of a model."""
     asked: Json = {
         "mode": access.mode.value,
         "namespace": traffic.namespace,
         "name": traffic.name,
         "audiences": access.audiences,
     }
-    if access.data:
-        most = byte_count(access.data.max_request_bytes)
-        asked["data"] = {"entities": access.data.entities, "rule": access.data.rule, "maxRequestBytes": most}
+    if data:
+        most = byte_count(data.max_request_bytes)
+        asked["data"] = {"entities": data.entities, "rule": data.rule, "maxRequestBytes": most}
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
@@ -197,7 +197,7 @@ def _authority(authorizer: Authorizer | None) -> str:
 
 def _asks_about_data(traffic: Traffic, guard: Guard, data: DataRule) -> _Kind:
     """Every request is asked about, with its body: what it asks for is never the same twice."""
-    by_token = guard.access.mode is AccessMode.jwt
+    asked = {"key": QUESTION, "value": question(traffic, guard.access, data)}
     service = {
         "server_uri": {
             "uri": f"http://{_authority(guard.authorizer)}",
@@ -205,9 +205,9 @@ def _asks_about_data(traffic: Traffic, guard: Guard, data: DataRule) -> _Kind:
             "timeout": _RULE_TIMEOUT,
         },
         "path_prefix": "/authorize",
-        "authorization_request": {"headers_to_add": [{"key": QUESTION, "value": question(traffic, guard)}]},
+        "authorization_request": {"headers_to_add": [asked]},
         "authorization_response": {
-            "allowed_upstream_headers": _exactly((JUDGED,) if by_token else (JUDGED, CALLER)),
+            "allowed_upstream_headers": _exactly((JUDGED,)),
             "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
         },
         "retry_policy": {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 1, **_SOON},

@@ -2,7 +2,6 @@
 sentence where a filter has only a word.
 """
 
-from sluice_operator.api.access import Access
 from sluice_operator.routing.base import Guard
 from sluice_operator.routing.envoy_proto import V2_ERRORS, Json
 
@@ -11,12 +10,12 @@ GRPC_STATUS = "x-sluice-grpc-status"
 PERMISSION_DENIED."""
 
 FORBIDDEN = "x-sluice-forbidden"
-"""Set by the script that looks at claims, where it refuses a request."""
+"""Set by the scripts that name callers, where they refuse a request with 403."""
 
 _INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _UNAVAILABLE, _UNAUTHENTICATED = "3", "8", "14", "16"
 _TOO_OFTEN = "this caller asks more often than is allowed"
 _TOO_LARGE = "the request is larger than access.data.maxRequestBytes"
-_FOREIGN = "the token is for another audience"
+_FOREIGN = "the token is for another audience, or cannot be read"
 _CANNOT_CHECK = "whether this caller may ask cannot be checked now"
 _GRPC: Json = {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}}
 _EXTERNAL: Json = {"response_flag_filter": {"flags": ["UAEX"]}}
@@ -31,22 +30,34 @@ def answers(guard: Guard, caller: str, unchecked: str) -> Json:
         return {**V2_ERRORS, "mappers": [*closed, {"filter": _GRPC, **_PLAIN}]}
     access = guard.access
     often = _all(_status(429), {"or_filter": {"filters": [_has(caller), _has(unchecked)]}})
-    foreign = _foreign(caller) if access.jwt else []
-    about_data = _about_data(access, caller) if access.data else []
-    return {**V2_ERRORS, "mappers": [*foreign, *about_data, *_put(often, _TOO_OFTEN), {"filter": _GRPC, **_PLAIN}]}
+    unnamed = _foreign(caller) if access.jwt else _unnamed(caller)
+    about_data = _about_data(caller) if access.data else []
+    return {**V2_ERRORS, "mappers": [*unnamed, *about_data, *_put(often, _TOO_OFTEN), {"filter": _GRPC, **_PLAIN}]}
 
 
 def _foreign(caller: str) -> list[Json]:
-    """A token for somebody else is no token here (RFC 6750, 3.1); `jwt_authn` says 403, and to nothing else."""
-    unseen = [_has(name, invert_match=True) for name in (caller, FORBIDDEN)]
+    """A token for somebody else is no token here (RFC 6750, 3.1); `jwt_authn` says 403, and to nothing else. What the
+    gate refuses without a name, because the script in front of it failed, cannot be told from it.
+    """
     challenge = _header("www-authenticate", 'Bearer realm="sluice", error="invalid_token"')
-    return _put(_all(_status(403), *unseen), _FOREIGN, _UNAUTHENTICATED, challenge, status_code=401)
+    return _put(_all(_status(403), *_nobody(caller)), _FOREIGN, _UNAUTHENTICATED, challenge, status_code=401)
 
 
-def _about_data(access: Access, caller: str) -> list[Json]:
+def _unnamed(caller: str) -> list[Json]:
+    """The gate refuses whom the script in front of it neither named nor refused: it failed, or its cluster is not there
+    for the moment in which a router takes over a change.
+    """
+    return _put(_all(_status(403), *_nobody(caller)), _CANNOT_CHECK, "", _header("retry-after", "1"), status_code=503)
+
+
+def _nobody(caller: str) -> list[Json]:
+    return [_has(name, invert_match=True) for name in (caller, FORBIDDEN)]
+
+
+def _about_data(caller: str) -> list[Json]:
     """What `ext_authz` refuses or cannot find out, and what it lets pass unjudged, which the gate then refuses."""
     later = _header("retry-after", "1")
-    unjudged = _all(_status(403), _has(caller)) if access.jwt else _status(403)
+    unjudged = _all(_status(403), _has(caller))
     return [
         *_put(_all(_EXTERNAL, _status(503)), _CANNOT_CHECK, _UNAVAILABLE, later),
         *_put(_all(_EXTERNAL, _status(403))),

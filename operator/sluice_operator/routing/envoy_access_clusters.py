@@ -38,7 +38,7 @@ def _authorizers(guard: Guard, layout: Layout) -> list[Json]:
     if found is None or (access.jwt and access.data is None):
         return []
     known = _authorizer(AUTHORIZER, found, _KNOWN_CONNECTIONS, MANY, layout)
-    if access.data:
+    if access.jwt:
         return [known]
     return [known, _authorizer(AUTHORIZER_STRANGERS, found, _STRANGERS_CONNECTIONS, _STRANGERS_WAITING, layout)]
 

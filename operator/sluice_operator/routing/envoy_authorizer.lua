@@ -95,6 +95,9 @@ local function apply(handle, entry)
   if entry.status == "200" then
     handle:headers():replace("x-sluice-caller", entry.caller)
   else
+    if entry.status == "403" then
+      handle:headers():replace("x-sluice-forbidden", "true")
+    end
     local said = { [":status"] = entry.status, ["www-authenticate"] = entry.challenge, ["retry-after"] = entry.retry }
     handle:respond(said, entry.text)
   end

@@ -26,7 +26,8 @@ PROPAGATION_SECONDS = 10
 """How long a leaving router keeps taking new connections, until every node has heard that it leaves."""
 
 DRAIN_SECONDS = 60
-"""How long it may then wait for requests under way."""
+"""How long it may then wait for requests under way; also, how long connections outlive a listener that was changed. The
+runtime's own deadline is shorter."""
 
 GRACE_SECONDS = PROPAGATION_SECONDS + DRAIN_SECONDS + 10
 
@@ -152,7 +153,15 @@ def _arguments(resources: Resources) -> list[str]:
         *("--concurrency", str(workers)),
         *("--log-level", "warning"),
         "--disable-hot-restart",
+        *draining(DRAIN_SECONDS),
     ]
+
+
+def draining(seconds: int) -> tuple[str, ...]:
+    """What was open before a listener changed, who may ask among it, goes by the old one: to its next answer, and for
+    `seconds` at most. By default that would be ten minutes.
+    """
+    return "--drain-strategy", "immediate", "--drain-time-s", str(seconds)
 
 
 def _cpus(quantity: str) -> float:

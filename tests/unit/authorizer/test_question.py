@@ -11,7 +11,7 @@ from sluice_authorizer.asked import Asked, read_asked
 from sluice_authorizer.outcomes import Refusal, Why
 from sluice_authorizer.question import Mode, read_question
 from sluice_operator.api.access import Access
-from sluice_operator.routing.base import Authorizer, Guard, Traffic
+from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_access import question as rendered
 from unit.authorizer.parts import asked, question
 
@@ -29,8 +29,7 @@ def test_everything_that_is_asked_is_read():
 @pytest.mark.parametrize("data", [None, {"entities": ["store_id"], "rule": "true", "maxRequestBytes": "2Mi"}])
 def test_what_the_operator_writes_into_routers_is_understood(data):
     access = Access.model_validate({"mode": "Kubernetes", "audiences": ["a", "b"], "data": data})
-    guard = Guard(access, Authorizer("authorizer", 8080), 2)
-    found = read_question(rendered(Traffic("shop", "m", guard=guard), guard).encode())
+    found = read_question(rendered(Traffic("shop", "m"), access, access.data).encode())
     assert found is not None
     assert (found.mode, found.namespace, found.name, found.audiences) == (Mode.KUBERNETES, "shop", "m", ("a", "b"))
     assert (found.data is None) == (data is None)

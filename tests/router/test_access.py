@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from aiohttp import web
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from router.harness import PATIENCE, V1, V2, Bench, Router, Upstream, eventually, traffic
@@ -319,6 +320,18 @@ async def test_allow_lets_the_unchecked_in_nameless_and_within_their_own_rate(be
     assert statuses == [200, 200, 200, 429, 429]
     for _, seen in pod.seen:
         assert not {name for name in seen if name.startswith("x-sluice-") or name == "authorization"}
+
+
+async def test_allow_lets_nobody_in_for_an_answer_that_a_caller_may_have_brought_about(bench: Bench, pod: Pod) -> None:
+    async def answers(asked: web.Request) -> web.StreamResponse:
+        status, _, marked = asked.headers["authorization"].removeprefix("Bearer ").partition("-")
+        return web.Response(status=int(status), headers={"x-sluice-unavailable": "true"} if marked else {})
+
+    authorizer = await bench.upstream(handler=answers)
+    router = await routed(bench, pod, guarded({**KUBERNETES, "onUnavailable": "Allow"}, authorizer))
+    statuses = [(await said(router, bearer(token)))[0] for token in ("404", "408", "431", "500", "503", "503-marked")]
+    assert statuses == [503] * 5 + [200]
+    assert len(pod.seen) == 1
 
 
 async def test_whoever_asks_too_often_waits_and_others_do_not(

@@ -36,11 +36,22 @@ local function request_of(headers, authorization)
   }
 end
 
--- The authorizer says when to come back; what says nothing of it is this router's own word that nobody answered.
+-- This router's own word that nobody answered: what comes from a server says how long it took.
+local function own(answer)
+  local status = answer[":status"]
+  return (status == "503" or status == "504") and not answer["x-envoy-upstream-service-time"]
+end
+
+-- Whether callers cannot be checked. Whatever else is no answer (408, 431, 500, a 503 that is not marked) a caller may
+-- have brought about, and a flood that waits for itself is its own doing.
+local function away(answer)
+  return not answer["x-envoy-overloaded"] and (own(answer) or answer["x-sluice-unavailable"] == "true")
+end
+
 local function call(handle, cluster, request)
   local options = { timeout_ms = TIMEOUT_MS, send_xff = false }
   local answer, text = handle:httpCall(cluster, request, "", options)
-  if answer[":status"] == "503" and not answer["retry-after"] and not answer["x-envoy-overloaded"] then
+  if own(answer) and answer[":status"] == "503" and not answer["x-envoy-overloaded"] then
     answer, text = handle:httpCall(cluster, request, "", options)
   end
   return answer, text
@@ -60,7 +71,7 @@ local function entry_of(answer, text, now)
   end
 end
 
--- The authorizer's answer, kept for as long as it may be; nil where it is none. Also whether too many wait for one.
+-- The authorizer's answer, kept for as long as it may be; nil where it is none. Also whether it is away.
 local function ask(handle, authorization)
   local cluster = find(granted, authorization) and settings.known or settings.strangers
   local answer, text = call(handle, cluster, request_of(handle:headers(), authorization))
@@ -76,11 +87,11 @@ local function ask(handle, authorization)
       keep(refused, authorization, entry)
     end
   end
-  return entry, answer["x-envoy-overloaded"] ~= nil
+  return entry, away(answer)
 end
 
-local function unavailable(handle, overloaded, now)
-  if settings.allow and not overloaded then
+local function unavailable(handle, nobody, now)
+  if settings.allow and nobody then
     if now >= warned_at + WARN_EVERY_MS or now < warned_at then
       warned_at = now
       handle:logWarn("the authorizer gives no answer: callers are let in unchecked, as spec.access.onUnavailable says")
@@ -126,7 +137,7 @@ function envoy_on_request(handle)
     end
     entry = nil
   end
-  local newer, overloaded = ask(handle, authorization)
+  local newer, nobody = ask(handle, authorization)
   -- While the authorizer has no time for anybody, what is known counts to its end.
   if (newer == nil or newer.status == "429") and fresh(entry, handle:timestamp()) then
     newer = entry
@@ -134,5 +145,5 @@ function envoy_on_request(handle)
   if newer then
     return apply(handle, newer)
   end
-  unavailable(handle, overloaded, now)
+  unavailable(handle, nobody, now)
 end

@@ -1,4 +1,5 @@
--- The one form in which a caller shows who it is: a single token, of bounded length. Nobody is asked about anything else.
+-- The one form in which a caller shows who it is: a single token, of bounded length, behind one to eight blanks (as the
+-- authorizer reads it). Nobody is asked about anything else.
 
 local TOKEN_BYTES = 16 * 1024
 
@@ -9,7 +10,7 @@ local function malformed(authorization)
     return "a token is needed: Authorization: Bearer ..."
   elseif #authorization > TOKEN_BYTES then
     return "the token is too long"
-  elseif not authorization:find("^[Bb][Ee][Aa][Rr][Ee][Rr] +[%w%-%._~%+/]+=*$") then
+  elseif not authorization:find("^[Bb][Ee][Aa][Rr][Ee][Rr]  ? ? ? ? ? ? ?[%w%-%._~%+/]+=*$") then
     return "one token is needed, in this form: Authorization: Bearer ..."
   end
 end

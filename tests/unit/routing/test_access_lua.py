@@ -14,16 +14,18 @@ from sluice_operator.routing import envoy_access
 SCRIPTS = Path(envoy_access.__file__).parent
 GOOD, OTHER, WRONG = "Bearer good", "Bearer other", "Bearer wrong"
 SETTINGS = {"question": "q", "authority": "authorizer:8080", "known": "known", "strangers": "strangers", "allow": False}
+SERVED = {"x-envoy-upstream-service-time": "1"}
+"""What Envoy adds to an answer that comes from a server."""
 Answer = tuple[dict[str, str], str]
 
 
 def granted(caller: str, age: float = 5) -> Answer:
-    return {":status": "200", "x-sluice-caller": caller, "x-sluice-max-age": str(age)}, ""
+    return {":status": "200", **SERVED, "x-sluice-caller": caller, "x-sluice-max-age": str(age)}, ""
 
 
 def refused(status: int, age: float | None = 5, **headers: str) -> Answer:
     kept = {} if age is None else {"x-sluice-max-age": str(age)}
-    return {":status": str(status), **kept, **headers}, f"said with {status}"
+    return {":status": str(status), **SERVED, **kept, **headers}, f"said with {status}"
 
 
 NOBODY: Answer = ({":status": "503"}, "upstream connect error")
@@ -126,7 +128,7 @@ def jwt(claims: dict[str, Any], caller: str = "sub", *required: dict[str, Any]) 
 MALFORMED = [
     *(None, "", "Bearer", "Bearer ", "good", "Basic Z29vZA==", "Bearer good,Bearer other", "Bearer good, Bearer good"),
     *("Bearer go od", "Bearer good ", "Bearer\tgood", "Bearer good;x", "Bearer good\n", "Bearer =", "Bearer gööd"),
-    f"Bearer {'x' * 16384}",
+    *(f"Bearer {'x' * 16384}", f"Bearer{' ' * 9}good"),
 ]
 
 
@@ -139,7 +141,9 @@ def test_what_is_no_token_is_refused_without_asking_anybody(authorization: str |
     assert "x-sluice-unchecked" not in said.headers
 
 
-@pytest.mark.parametrize("authorization", ["Bearer good", "bearer good", "BEARER   good", "Bearer a.b-c_d~e+f/g=="])
+@pytest.mark.parametrize(
+    "authorization", ["Bearer good", "bearer good", f"BEARER{' ' * 8}good", "Bearer a.b-c_d~e+f/g=="]
+)
 def test_whatever_has_the_form_of_a_token_is_asked_about(authorization: str) -> None:
     envoy = kubernetes()
     envoy.authorizer = {authorization: granted("anna")}
@@ -277,6 +281,24 @@ def test_allow_lets_the_unchecked_in_says_so_and_refuses_whom_the_authorizer_ref
     envoy.now += 1000
     envoy.request(GOOD)
     assert envoy.warnings == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "let_in"),
+    [
+        *((refused(status, None), False) for status in (204, 302, 404, 408, 431, 500, 502, 503, 504)),
+        *((refused(503, None, **{name: "1"}), False) for name in ("retry-after", "x-sluice-max-age")),
+        (({":status": "502"}, ""), False),
+        (refused(503, None, **{"x-sluice-unavailable": "true", "retry-after": "1"}), True),
+        (({":status": "504"}, "upstream request timeout"), True),
+        (NOBODY, True),
+    ],
+)
+def test_the_unchecked_are_let_in_only_while_nobody_could_check_them(answer: Answer, let_in: bool) -> None:
+    envoy = kubernetes(allow=True)
+    envoy.authorizer = {GOOD: answer}
+    said = envoy.request(GOOD)
+    assert (said.status, "x-sluice-unchecked" in said.headers) == ((200, True) if let_in else (503, False))
 
 
 def test_a_flood_lets_nobody_in_even_where_the_unchecked_are_allowed() -> None:

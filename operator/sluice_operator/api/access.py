@@ -10,7 +10,8 @@ from sluice_operator.api.scalars import Duration
 
 AUDIENCE = "sluice.dev"
 CALLER_CLAIM = "sub"
-URL_PATTERN = r"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[!-~]*)?$"
+_PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+URL_PATTERN = rf"^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:{_PORT})?(/[!-~]*)?$"
 BYTES_PATTERN = r"^[1-9][0-9]{0,8}(Ki|Mi)?$"
 BYTES_MOST = 64 << 20
 

@@ -171,7 +171,7 @@ def _authorized(traffic: Traffic, guard: Guard, *more: str) -> _Kind:
 
 
 def _lua(*files: str, **settings: Any) -> _Kind:
-    """The files as one script; a later definition takes the place of an earlier one."""
+    """The files as one script."""
     code = "\n".join((_HERE / file).read_text() for file in files)
     return "lua.v3.Lua", {"default_source_code": {"inline_string": code}, "filter_context": settings}
 

@@ -18,11 +18,3 @@ end
 local function challenge(handle, text)
   handle:respond({ [":status"] = "401", ["www-authenticate"] = 'Bearer realm="sluice"' }, text)
 end
-
--- Whoever says more takes its place.
-function envoy_on_request(handle)
-  local fault = malformed(handle:headers():get("authorization"))
-  if fault then
-    challenge(handle, fault)
-  end
-end

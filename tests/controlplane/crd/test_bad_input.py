@@ -303,6 +303,7 @@ TABLE = (
         spec=by_token(jwks='{"keys": [{"kty": "oct", "k": "x"}]}'),
     ),
     Refused("keys that are no URL", ("access.jwt.jwksUri", "https?://"), spec=by_token(jwksUri="file:///etc/passwd")),
+    Refused("a port that is none", ("access.jwt.jwksUri",), spec=by_token(jwksUri="https://login.example:65536/keys")),
     Refused(
         "keys that are asked for all the time",
         ("access.jwt", "at least 10s"),

@@ -1,12 +1,14 @@
 """Which keys of a JWKS a router is given: those that it can read, whatever stands beside them."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from sluice_operator.api.access import URL_PATTERN
 from sluice_operator.api.jwks import public_keys
 
 RSA_KEY: dict[str, Any] = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key(), as_dict=True)
@@ -64,3 +66,10 @@ def test_a_key_that_is_none_is_not_given(key: dict[str, Any]) -> None:
 )
 def test_a_text_that_is_no_jwks_has_no_keys(text: str) -> None:
     assert public_keys(text) == []
+
+
+def test_a_url_of_keys_has_a_port_that_there_is() -> None:
+    taken = [port for port in range(100_000) if re.search(URL_PATTERN, f"https://login.example:{port}/keys")]
+    assert taken == list(range(1, 65536))
+    assert not re.search(URL_PATTERN, "https://login.example:080/keys")
+    assert re.search(URL_PATTERN, "https://login.example/keys")

@@ -417,6 +417,17 @@ async def test_with_a_rule_every_request_is_asked_about_with_its_body_as_it_is(
     assert len(pod.seen) == 2
 
 
+async def test_with_a_rule_an_authorizer_may_take_its_time(bench: Bench, judge: Judge, pod: Pod) -> None:
+    async def slow(asked: web.Request) -> web.StreamResponse:
+        answer = await judge.handle(asked)
+        await asyncio.sleep(0.3)
+        return answer
+
+    authorizer = await bench.upstream(handler=slow)
+    router = await routed(bench, pod, guarded({**KUBERNETES, "data": RULE}, authorizer))
+    assert (await said(router, bearer(GOOD)))[0] == 200
+
+
 async def test_with_a_rule_no_request_is_held_before_its_caller_is_known_and_may_ask(
     bench: Bench, judge: Judge, authorizer: Upstream, pod: Pod
 ) -> None:

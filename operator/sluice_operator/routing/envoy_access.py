@@ -39,7 +39,8 @@ _FAILED_REFETCH_SECONDS = 5
 _CALLERS_COUNTED = 10_000
 """The rates of so many callers are kept; whoever was quiet for longest is forgotten."""
 _RULE_TIMEOUT = "5s"
-_SOON = {"retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"}}
+# Envoy takes the longest back-off for the time of each try, too.
+_SOON = {"retry_back_off": {"base_interval": "0.005s", "max_interval": _RULE_TIMEOUT}}
 _SENT_ALONG = (
     *("authorization", "content-type", "content-encoding", "grpc-encoding", "te", "inference-header-content-length"),
     *("content-length", "x-forwarded-for", "x-request-id", CLAIMS),

@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 from sluice_operator.api.names import short_hash
 from sluice_operator.routing.base import Authorizer, Guard, Traffic
-from sluice_operator.routing.envoy_clusters import MANY, resolver
+from sluice_operator.routing.envoy_clusters import MANY, bystander
 from sluice_operator.routing.envoy_layout import Layout
-from sluice_operator.routing.envoy_proto import Json, extension, load_assignment
+from sluice_operator.routing.envoy_proto import Json, extension
 
 AUTHORIZER = short_hash("authorizer")
 """Asked about callers that were let in before. A router shows the numbers of clusters that are named like revisions,
@@ -45,7 +45,7 @@ def _authorizers(guard: Guard, layout: Layout) -> list[Json]:
 
 def _authorizer(name: str, found: Authorizer, connections: int, waiting: int, layout: Layout) -> Json:
     bounds = {"max_connections": connections, "max_pending_requests": waiting, "max_requests": MANY}
-    return _dns(name, found.host, found.port, layout) | {"circuit_breakers": {"thresholds": [bounds]}}
+    return _asked(name, found.host, found.port, layout) | {"circuit_breakers": {"thresholds": [bounds]}}
 
 
 def _keys(guard: Guard, layout: Layout) -> list[Json]:
@@ -54,7 +54,7 @@ def _keys(guard: Guard, layout: Layout) -> list[Json]:
         return []
     uri = urlsplit(jwt.jwks_uri)
     secure, host = uri.scheme == "https", uri.hostname or ""
-    cluster = _dns(KEYS, host, uri.port or (443 if secure else 80), layout)
+    cluster = _asked(KEYS, host, uri.port or (443 if secure else 80), layout)
     return [cluster | ({"transport_socket": _tls(host, jwt.ca_bundle)} if secure else {})]
 
 
@@ -76,20 +76,6 @@ def _is_ip(host: str) -> bool:
     return host.replace(".", "").isdigit()
 
 
-def _dns(name: str, host: str, port: int, layout: Layout) -> Json:
-    """Nothing waits for it: a router starts, and answers that nobody can be checked."""
-    return {
-        "name": name,
-        "cluster_type": extension(
-            "envoy.clusters.dns",
-            "clusters.dns.v3.DnsCluster",
-            dns_refresh_rate="5s",
-            dns_failure_refresh_rate={"base_interval": "1s", "max_interval": "5s"},
-            respect_dns_ttl=False,
-            dns_lookup_family="V4_PREFERRED",
-            typed_dns_resolver_config=resolver(layout),
-        ),
-        "connect_timeout": "1s",
-        "wait_for_warm_on_init": False,
-        "load_assignment": load_assignment(name, ((host, port),)),
-    }
+def _asked(name: str, host: str, port: int, layout: Layout) -> Json:
+    """While it is away a router answers that nobody can be checked."""
+    return bystander(name, host, port, layout, refresh=5, retry=1)

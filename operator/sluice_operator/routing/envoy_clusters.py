@@ -103,6 +103,28 @@ def _readiness(model: str) -> Json:
     }
 
 
+def bystander(name: str, host: str, port: int, layout: Layout, *, refresh: int, retry: int) -> Json:
+    """A server beside the model's pods, looked up every `refresh` seconds, and again after `retry` where that failed.
+
+    Nothing waits for it: a router starts, and answers, whether or not it is there.
+    """
+    return {
+        "name": name,
+        "cluster_type": extension(
+            "envoy.clusters.dns",
+            "clusters.dns.v3.DnsCluster",
+            dns_refresh_rate=f"{refresh}s",
+            dns_failure_refresh_rate={"base_interval": f"{retry}s", "max_interval": f"{refresh}s"},
+            respect_dns_ttl=False,
+            dns_lookup_family="V4_PREFERRED",
+            typed_dns_resolver_config=resolver(layout),
+        ),
+        "connect_timeout": "1s",
+        "wait_for_warm_on_init": False,
+        "load_assignment": load_assignment(name, ((host, port),)),
+    }
+
+
 def resolver(layout: Layout) -> Json:
     """Who is asked for names.
 

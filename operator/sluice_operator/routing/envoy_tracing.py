@@ -5,9 +5,9 @@ does from the runtime: one address of a collector serves both.
 """
 
 from sluice_operator.routing.base import Tracing, Traffic
-from sluice_operator.routing.envoy_clusters import resolver
+from sluice_operator.routing.envoy_clusters import bystander
 from sluice_operator.routing.envoy_layout import Layout
-from sluice_operator.routing.envoy_proto import Json, extension, load_assignment, typed
+from sluice_operator.routing.envoy_proto import Json, extension, typed
 from sluice_operator.routing.envoy_routes import REVISION_HEADER
 
 COLLECTOR = "otlp-collector"
@@ -84,19 +84,5 @@ def _request_ids() -> Json:
 
 
 def collector(tracing: Tracing, layout: Layout) -> Json:
-    """The collector's cluster. Nothing waits for it: a router starts, and answers, whether or not it is there."""
-    return {
-        "name": COLLECTOR,
-        "cluster_type": extension(
-            "envoy.clusters.dns",
-            "clusters.dns.v3.DnsCluster",
-            dns_refresh_rate="30s",
-            dns_failure_refresh_rate={"base_interval": "5s", "max_interval": "30s"},
-            respect_dns_ttl=False,
-            dns_lookup_family="V4_PREFERRED",
-            typed_dns_resolver_config=resolver(layout),
-        ),
-        "connect_timeout": "1s",
-        "wait_for_warm_on_init": False,
-        "load_assignment": load_assignment(COLLECTOR, ((tracing.host, tracing.port),)),
-    }
+    """The collector's cluster."""
+    return bystander(COLLECTOR, tracing.host, tracing.port, layout, refresh=30, retry=5)

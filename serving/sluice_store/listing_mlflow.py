@@ -10,12 +10,12 @@ from typing import Annotated, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import FailFast, Field, ValidationError
 
 from sluice.config import Fetching
 from sluice_store.answers import read_answer
 from sluice_store.errors import StoreError
-from sluice_store.mlflow_answers import DIGEST_TAG
+from sluice_store.mlflow_answers import DIGEST_TAG, Answer, Tag
 from sluice_store.published import Entry
 from sluice_store.transfer import patiently
 from sluice_store.web import Bearer, Web, check_status
@@ -30,27 +30,18 @@ MAX_PAGES = 200
 _PAGE = 200
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class _Tag(_Answer):
-    key: str
-    value: str = ""
-
-
-class _Alias(_Answer):
+class _Alias(Answer):
     alias: str
     version: str
 
 
-class _Model(_Answer):
+class _Model(Answer):
     name: str
     aliases: Annotated[tuple[_Alias, ...], FailFast()] = ()
-    tags: Annotated[tuple[_Tag, ...], FailFast()] = ()
+    tags: Annotated[tuple[Tag, ...], FailFast()] = ()
 
 
-class _Version(_Answer):
+class _Version(Answer):
     """`creation_timestamp` is in milliseconds since 1970."""
 
     name: str
@@ -58,15 +49,15 @@ class _Version(_Answer):
     creation_timestamp: Annotated[int, Field(ge=0, le=10**14)] | None = None
     user_id: str = ""
     description: str = ""
-    tags: Annotated[tuple[_Tag, ...], FailFast()] = ()
+    tags: Annotated[tuple[Tag, ...], FailFast()] = ()
 
 
-class _Models(_Answer):
+class _Models(Answer):
     registered_models: Annotated[tuple[_Model, ...], FailFast()] = ()
     next_page_token: str = ""
 
 
-class _Versions(_Answer):
+class _Versions(Answer):
     model_versions: Annotated[tuple[_Version, ...], FailFast()] = ()
     next_page_token: str = ""
 

@@ -26,23 +26,27 @@ _MAX_TAGS = 1_000
 _RUN = re.compile("[0-9a-f]{32}")
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """A part of what the server answers."""
+
     model_config = ConfigDict(frozen=True)
 
 
-class _Tag(_Answer):
+class Tag(Answer):
+    """A name and a text that somebody gave to a model or to a version of it."""
+
     key: str
     value: str = ""
 
 
-class ModelVersion(_Answer):
+class ModelVersion(Answer):
     """One version of a registered model. `status` is READY once its artifacts are there."""
 
     name: str
     version: Annotated[str, Field(pattern="^[0-9]{1,18}$")]
     status: str = "READY"
     status_message: str = ""
-    tags: Annotated[tuple[_Tag, ...], FailFast(), Field(max_length=_MAX_TAGS)] = ()
+    tags: Annotated[tuple[Tag, ...], FailFast(), Field(max_length=_MAX_TAGS)] = ()
 
     @property
     def digest(self) -> str | None:
@@ -50,33 +54,33 @@ class ModelVersion(_Answer):
         return next((tag.value for tag in self.tags if tag.key == DIGEST_TAG), None)
 
 
-class VersionAnswer(_Answer):
+class VersionAnswer(Answer):
     """To `registered-models/alias` and `model-versions/get`."""
 
     model_version: ModelVersion
 
 
-class DownloadAnswer(_Answer):
+class DownloadAnswer(Answer):
     """To `model-versions/get-download-uri`."""
 
     artifact_uri: Annotated[str, Field(min_length=1, max_length=4096)]
 
 
-class _RunInfo(_Answer):
+class _RunInfo(Answer):
     artifact_uri: Annotated[str, Field(min_length=1, max_length=4096)]
 
 
-class _Run(_Answer):
+class _Run(Answer):
     info: _RunInfo
 
 
-class RunAnswer(_Answer):
+class RunAnswer(Answer):
     """To `runs/get`."""
 
     run: _Run
 
 
-class Artifact(_Answer):
+class Artifact(Answer):
     """A file or folder in the folder that was listed; `path` is its name there."""
 
     path: str
@@ -84,7 +88,7 @@ class Artifact(_Answer):
     file_size: Annotated[int, Field(ge=0)] = 0
 
 
-class ListAnswer(_Answer):
+class ListAnswer(Answer):
     """To `mlflow-artifacts/artifacts`; an empty folder has no `files`."""
 
     files: Annotated[tuple[Artifact, ...], FailFast(), Field(max_length=MAX_MEMBERS)] = ()

@@ -80,5 +80,7 @@ lock: $(UV) ## resolve the dependencies again
 	@$(UV) $(LOCK) pyproject.toml --extra serving --extra store --extra authorizer --extra tracing -o serving/requirements.lock
 	@$(UV) $(LOCK) pyproject.toml --extra serving --extra store --extra authorizer --extra tracing --extra gpu --no-emit-package onnxruntime \
 		-c serving/requirements.lock -o serving/requirements-gpu.lock
-	@$(UV) $(LOCK) pyproject.toml --extra operator --extra serving --extra store --extra authorizer --extra tracing --extra package --extra control --extra dev \
+	@$(UV) $(LOCK) pyproject.toml --extra serving --extra store --extra features --extra train \
+		-c serving/requirements.lock -o serving/requirements-tools.lock
+	@$(UV) $(LOCK) pyproject.toml --extra operator --extra serving --extra store --extra authorizer --extra features --extra train --extra tracing --extra package --extra control --extra dev \
 		-c operator/requirements.lock -c serving/requirements.lock -o tests/requirements.lock

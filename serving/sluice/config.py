@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from sluice.contract import FeatureReferences
 from sluice.digest import DIGEST_PATTERN
 from sluice.uri import parse_uri
 
@@ -26,6 +27,9 @@ into place."""
 
 SIGNATURE_MOUNT = "/var/run/secrets/sluice/signature"
 """Where the step that fetches finds the public key or the trust configuration that signatures are checked with."""
+
+FEATURES_MOUNT = "/var/run/secrets/sluice/features"
+"""Where the runtime finds what the feature store wants to see."""
 
 DEFAULT_PACKAGE_BYTES = 10 * 1024**3
 """Unpacked; more is refused unless the settings say otherwise."""
@@ -121,6 +125,25 @@ class Signature(_Settings):
         return self
 
 
+class FeatureLookup(_Settings):
+    """The feature store, a server of Feast's, and how it is asked.
+
+    `references`: in place of the package's own. `onMissing`: where the store has no value, or one that is too old;
+    `onOutage`: where it does not answer within `timeoutSeconds`. Fail refuses the request, Default uses the default of
+    each feature that has one and says so in the answer. `cacheSeconds`: how long an answer is used again; 0: never.
+    """
+
+    url: str = Field(pattern="^https?://")
+    references: FeatureReferences | None = None
+    timeout_seconds: float = Field(default=0.1, gt=0, le=10)
+    cache_seconds: float = Field(default=0.0, ge=0)
+    cache_entries: int = Field(default=10_000, ge=1)
+    on_missing: Literal["Fail", "Default"] = "Fail"
+    on_outage: Literal["Fail", "Default"] = "Fail"
+    # Where its bearer token and CA (`token`, `ca.crt`) are mounted; None: it wants neither.
+    credentials_dir: str | None = None
+
+
 class RuntimeConfig(_Settings):
     """Everything a model pod needs to know. `name` is the model's name in the Open Inference Protocol."""
 
@@ -143,6 +166,8 @@ class RuntimeConfig(_Settings):
     limits: Limits = Limits()
     fetching: Fetching = Fetching()
     store: Store = Store()
+    # None: requests carry every input themselves.
+    features: FeatureLookup | None = None
     # None: packages need not be signed. Its files are mounted into the step that fetches, beside `credentials_dir`.
     signature: Signature | None = None
     # What the URI stood for when it was last resolved: where it still does, nothing is downloaded.

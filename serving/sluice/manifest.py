@@ -14,11 +14,19 @@ import yaml
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from sluice import __version__
+from sluice.contract import Clock, FeatureReferences, Variable
+from sluice.digest import DIGEST_PATTERN
 from sluice.failures import PackageError, Reason
 
 MANIFEST_FILE = "model.yaml"
 MODEL_FILE = "model.onnx"
 README_FILE = "README.md"
+SAMPLE_FILE = "sample.json"
+"""Inputs of the model and the outputs they must give, written as requests and answers of the protocol are."""
+STATISTICS_FILE = "statistics.json"
+"""What the values of every input and output looked like in training."""
+CODE_FOLDER = "code"
+LOCK_FILE = "code/requirements.lock"
 API_VERSION: Literal["sluice.dev/package/v1"] = "sluice.dev/package/v1"
 MANIFEST_LIMIT = 1024**2
 """Bytes. A manifest is a page of text; more is a mistake or an attack on the YAML parser."""
@@ -73,8 +81,43 @@ class Card(_Strict):
     license: str | None = Field(default=None, max_length=256)
 
 
+class Sample(_Strict):
+    """How exactly `sample.json` must be met: |given - expected| <= absolute + relative * |expected|; anything that is
+    not a floating-point number, exactly. Trees sum in another order in batches of another size, by about 1e-7.
+    """
+
+    relative: float = Field(default=1e-5, ge=0, le=0.1, allow_inf_nan=False)
+    absolute: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
+
+
+class Preprocessing(_Strict):
+    """Python code around the graph, for what an ONNX graph cannot say. `entrypoint`: MODULE:CLASS below `code/`, a
+    `sluice.model.Model`; `environment`: sha256 of `code/requirements.lock`, which the runtime's image must hold.
+    """
+
+    entrypoint: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=256)
+    environment: str = Field(pattern=DIGEST_PATTERN)
+
+
+class Training(_Strict):
+    """How the model came to be: what one needs to make it again. Digests are of content, so that they say the same
+    on every machine. `libraries`: versions of those that took part. `previous`: the package it started from.
+    """
+
+    seed: int
+    data: str = Field(pattern=DIGEST_PATTERN)
+    code: str = Field(pattern=DIGEST_PATTERN)
+    libraries: dict[str, str] = Field(default_factory=dict, max_length=256)
+    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict, max_length=256)
+    previous: str | None = Field(default=None, pattern=DIGEST_PATTERN)
+
+
 class Manifest(_Strict):
-    """The parsed `model.yaml`. Every tensor the graph takes is listed; outputs that are no tensors are left out."""
+    """The parsed `model.yaml`. Outputs that are no tensors are left out.
+
+    `inputs` are what the model is asked with: every tensor the graph takes, or, with `preprocessing`, what its code
+    takes, and `outputs` what it gives. Features and the clock fill inputs in that callers leave out.
+    """
 
     api_version: Literal["sluice.dev/package/v1"] = Field(default=API_VERSION, alias="apiVersion")
     name: str = Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?$")
@@ -82,6 +125,13 @@ class Manifest(_Strict):
     inputs: Annotated[tuple[TensorSpec, ...], FailFast()]
     outputs: Annotated[tuple[TensorSpec, ...], FailFast()] = Field(min_length=1)
     card: Card | None = None
+    variables: Annotated[tuple[Variable, ...], FailFast()] = Field(default=(), max_length=4096)
+    features: FeatureReferences | None = None
+    clock: Clock | None = None
+    # None: there is no `sample.json`.
+    sample: Sample | None = None
+    preprocessing: Preprocessing | None = None
+    training: Training | None = None
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Manifest:
@@ -113,6 +163,8 @@ def dump_manifest(manifest: Manifest) -> str:
     """YAML text of a manifest; equal manifests give equal text."""
     # What is not set is left out, so that a field added later changes no package's digest.
     payload = manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if not manifest.variables:
+        del payload["variables"]
     return yaml.safe_dump(payload, sort_keys=False, default_flow_style=None, width=110)
 
 

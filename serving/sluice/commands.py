@@ -38,7 +38,7 @@ def package(chosen: argparse.Namespace) -> str:
     """Make a package; the answer is its digest."""
     from sluice.graph import read_graph, unserved_outputs  # noqa: PLC0415 onnx is needed for these commands alone
 
-    fields = {key: getattr(chosen, key) for key in Card.model_fields if getattr(chosen, key) is not None}
+    fields = {key: text for key in ("description", "owner", "license") if (text := getattr(chosen, key)) is not None}
     digest = write_package(
         chosen.model,
         chosen.name,

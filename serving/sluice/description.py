@@ -7,7 +7,7 @@ from typing import Any
 
 from sluice.digest import package_files
 from sluice.graph import opsets, read_graph
-from sluice.manifest import README_FILE, TensorSpec
+from sluice.manifest import README_FILE, Card, TensorSpec
 from sluice.package import Package
 
 
@@ -44,8 +44,7 @@ def _lines(described: dict[str, Any]) -> Iterator[str]:
         yield _line("made by", described["producer"])
     for kind in ("inputs", "outputs"):
         yield from _tensor_lines(kind, [TensorSpec.model_validate(spec) for spec in described[kind]])
-    for key, value in described.get("card", {}).items():
-        yield _line(key, value)
+    yield from _card_lines(Card.model_validate(described.get("card", {})))
     if README_FILE in described["files"]:
         yield _line("read", README_FILE)
 
@@ -55,6 +54,21 @@ def _tensor_lines(title: str, specs: Sequence[TensorSpec]) -> Iterator[str]:
     for spec in specs:
         yield _line(title, f"{spec.name:<{width}}  {spec.datatype:<6}  {list(spec.shape)}")
         title = ""
+
+
+def _card_lines(card: Card) -> Iterator[str]:
+    texts = card.model_dump(by_alias=True, exclude_none=True, exclude={"metrics", "slices", "fairness", "importance"})
+    for key, text in texts.items():
+        yield _line(_TITLES.get(key, key), text)
+    for name, value in (card.metrics or {}).items():
+        yield _line("metric", f"{name} {value:.6g}")
+    for item in card.importance or ():
+        yield _line("importance", f"{item.variable} {item.share:.1%}")
+    if parts := len(card.slices or ()) + len(card.fairness or ()):
+        yield _line("evaluated", f"on {parts} slices and groups; --json has them")
+
+
+_TITLES = {"intendedUse": "use"}
 
 
 def _line(title: str, text: str) -> str:

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class Reason(StrEnum):
     OPSET_UNSUPPORTED = "OpsetUnsupported"
     SIGNATURE_MISMATCH = "SignatureMismatch"
     SIGNATURE_UNSUPPORTED = "SignatureUnsupported"
+    SAMPLE_MISMATCH = "SampleMismatch"
+    ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
+    CODE_FAILED = "CodeFailed"
     ACCELERATOR_UNAVAILABLE = "AcceleratorUnavailable"
     NO_SPACE = "NoSpace"
     INTERNAL = "InternalError"
@@ -74,7 +78,8 @@ class Resolved(BaseModel):
     """The resolver's last word when it succeeded: what the URI stands for.
 
     `uri` is the immutable one behind a reference that moves (a tag, a branch, an alias); empty where the URI is none.
-    A `digest` that is empty: the reference stands where it stood (`knownUri`), so nothing was downloaded.
+    A `digest` that is empty: the reference stands where it stood (`knownUri`), so nothing was downloaded. `card`: the
+    summary of the package's model card.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,14 +88,12 @@ class Resolved(BaseModel):
     name: str
     version: str
     uri: str = ""
+    card: dict[str, str] = Field(default_factory=dict)
 
 
 def write_termination(path: str | Path, word: Failure | Resolved) -> None:
     """Write a container's last word. An unwritable log is reported, never raised: the exit code still speaks."""
-    payload = word.model_dump(mode="json")
-    text = json.dumps(payload)
-    if len(text.encode()) > TERMINATION_LIMIT:
-        text = json.dumps(_shortened(payload))
+    text = _fitting(word.model_dump(mode="json", exclude_defaults=True))
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -107,7 +110,15 @@ def parse_termination(text: str) -> Failure | Resolved | None:
     return None
 
 
-def _shortened(payload: Mapping[str, str]) -> dict[str, str]:
+def _fitting(payload: dict[str, Any]) -> str:
+    """JSON that the kubelet keeps whole: a card's last entries go first, as they are there to be read alone."""
+    card: dict[str, str] = payload.get("card", {})
+    while len(text := json.dumps(payload)) > TERMINATION_LIMIT and card:
+        card.popitem()
+    return text if len(text) <= TERMINATION_LIMIT else json.dumps(_shortened(payload))
+
+
+def _shortened(payload: Mapping[str, Any]) -> dict[str, Any]:
     # json.dumps writes ASCII, up to 12 bytes a character (a surrogate pair): a sixteenth of the limit in
     # characters fits whatever the text is.
-    return {key: value[: TERMINATION_LIMIT // 16] for key, value in payload.items()}
+    return {key: value[: TERMINATION_LIMIT // 16] for key, value in payload.items() if isinstance(value, str)}

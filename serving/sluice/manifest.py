@@ -38,6 +38,10 @@ megabyte of nothing else would take a gigabyte and a minute."""
 _MAX_DIMENSIONS = 32
 """As many as NumPy had for long. YAML lets thousands of tensors refer to one long shape, and each would copy it."""
 
+_SUMMED_UP = 5
+_LINE = 240
+"""Metrics, and characters of each entry, in a card's summary."""
+
 _EXPLAINED = 10
 """Errors that are told; the first few say what is wrong."""
 
@@ -73,12 +77,62 @@ class TensorSpec(_Strict):
     shape: Annotated[tuple[Annotated[int, Field(ge=-1)], ...], FailFast(), Field(max_length=_MAX_DIMENSIONS)]
 
 
+_Text = Annotated[str, Field(max_length=4096)]
+_Label = Annotated[str, Field(min_length=1, max_length=256)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Metrics = Annotated[dict[_Label, _Number], Field(max_length=64)]
+
+
+class Slice(_Strict):
+    """How well the model does where variable `by` has `value`; `rows` of the evaluation do."""
+
+    by: _Label
+    value: _Label
+    rows: int = Field(ge=0)
+    metrics: _Metrics
+
+
+class Fairness(_Strict):
+    """One metric by the values of the variable `group`, and how far the best and the worst of them lie apart."""
+
+    group: _Label
+    metric: _Label
+    values: _Metrics
+    difference: _Number
+
+
+class Importance(_Strict):
+    """How much of what the model knows it has from one variable, from 0 to 1."""
+
+    variable: _Label
+    share: float = Field(ge=0, le=1)
+
+
 class Card(_Strict):
     """What a person should know before using the model. All of it is shown and none of it changes what is served."""
 
-    description: str | None = Field(default=None, max_length=4096)
-    owner: str | None = Field(default=None, max_length=256)
-    license: str | None = Field(default=None, max_length=256)
+    description: _Text | None = None
+    owner: _Label | None = None
+    license: _Label | None = None
+    intended_use: _Text | None = Field(default=None, alias="intendedUse")
+    limitations: _Text | None = None
+    # Which data it was trained and evaluated on.
+    data: _Text | None = None
+    # Of an evaluation on rows that training did not see.
+    metrics: _Metrics | None = None
+    slices: tuple[Slice, ...] | None = Field(default=None, max_length=256)
+    fairness: tuple[Fairness, ...] | None = Field(default=None, max_length=64)
+    importance: tuple[Importance, ...] | None = Field(default=None, max_length=256)
+
+    def summary(self) -> dict[str, str]:
+        """A few words for `status`: description, owner and the first metrics, each cut to a line."""
+        metrics = list((self.metrics or {}).items())[:_SUMMED_UP]
+        words = {
+            "description": self.description,
+            "owner": self.owner,
+            "metrics": ", ".join(f"{name}={value:.6g}" for name, value in metrics),
+        }
+        return {name: " ".join(text.split())[:_LINE] for name, text in words.items() if text}
 
 
 class Sample(_Strict):

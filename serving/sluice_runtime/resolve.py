@@ -35,9 +35,12 @@ def resolve(config: RuntimeConfig) -> None:
 
 
 def leave_word(config: RuntimeConfig, package: Package, uri: str = "") -> None:
-    """Leave a package's digest, name and version in the termination log; `uri` is the one behind a reference."""
+    """Leave a package's digest, name, version and what its card says in the termination log; `uri` is the one behind a
+    reference.
+    """
     manifest = package.manifest
-    word = Resolved(digest=package.digest, name=manifest.name, version=manifest.version, uri=uri)
+    card = manifest.card.summary() if manifest.card else {}
+    word = Resolved(digest=package.digest, name=manifest.name, version=manifest.version, uri=uri, card=card)
     write_termination(config.termination_log, word)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sluice.failures import TERMINATION_LIMIT, Failure, Reason, Resolved, parse_termination, write_termination
+from sluice.manifest import Card
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,17 @@ def test_only_faults_that_may_pass_are_transient() -> None:
     assert not Reason.NO_SPACE.permanent
     assert Reason.DIGEST_MISMATCH.permanent
     assert Reason.SOURCE_NOT_FOUND.permanent
+
+
+@pytest.mark.parametrize("letter", ["x", "🙂"])
+def test_a_long_card_gives_way_to_what_a_reference_stands_for(letter: str, tmp_path: Path) -> None:
+    card = Card(description=letter * 4096, owner=letter * 256, metrics={f"{letter * 250}{i}": 1e-7 for i in range(20)})
+    word = Resolved(digest="sha256:" + "0" * 64, name="s", version="3", uri="oci://" + "a" * 800, card=card.summary())
+    write_termination(tmp_path / "log", word)
+    text = (tmp_path / "log").read_text()
+    assert len(text.encode()) <= TERMINATION_LIMIT
+    found = parse_termination(text)
+    assert isinstance(found, Resolved)
+    assert found.uri == word.uri
+    assert found.card.items() <= word.card.items()
+    assert found.card["description"].startswith(letter * 200)

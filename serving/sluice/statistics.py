@@ -36,7 +36,7 @@ class Histogram(_Strict):
 
 
 class Numeric(_Strict):
-    """`count` values were there and `missing` were not (NaN); infinite ones count as missing. `std` divides by count."""
+    """`count` values were there, `missing` were not (NaN) or not finite; `std` divides by `count`."""
 
     kind: Literal["numeric"] = "numeric"
     count: int = Field(ge=1)

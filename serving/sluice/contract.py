@@ -9,12 +9,24 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    model_validator,
+)
 
 _Text = Annotated[str, Field(max_length=1024)]
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
-Value = Annotated[bool | int | float | _Text, Field(union_mode="left_to_right")]
-"""A value of a variable, as YAML has it."""
+Value = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=1024)]
+"""A value of a variable, as YAML has it: the text "yes" is no truth, and 1 is a number."""
 
 
 class _Strict(BaseModel):

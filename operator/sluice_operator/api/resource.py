@@ -84,6 +84,8 @@ def spec_owners(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
     for entry in metadata.get("managedFields") or []:
         owned = (entry.get("fieldsV1") or {}).get("f:spec") or {}
         shaping: dict[str, dict[str, Any]] = {key: {} for key in ("f:model", "f:runtime") if key in owned}
+        if set(owned.get("f:features") or ()) - {".", "f:materialization"}:
+            shaping["f:features"] = {"f:store": {}}
         if shaping:
             found.append({**entry, "fieldsV1": {"f:spec": shaping}})
     return found

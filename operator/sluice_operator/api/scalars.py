@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from sluice_operator.api.base import ApiModel, rules
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+AGE_PATTERN = r"^[1-9][0-9]*(s|m|h|d)$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
 SIZE_PATTERN = r"^[1-9][0-9]*(k|Ki|M|Mi|G|Gi|T|Ti)?$"
@@ -34,6 +35,8 @@ Duration = Annotated[
         ),
     ),
 ]
+# Ages of data are days and weeks; CEL's durations end at hours, and no rule asks about these.
+Age = Annotated[str, Field(pattern=AGE_PATTERN, max_length=12, examples=["90m", "7d"])]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)]
 # YAML's `cpu: 1` is a number; both forms are kept as the text that Kubernetes writes.
 Quantity = Annotated[
@@ -68,6 +71,13 @@ def seconds(duration: str) -> float:
     if not re.fullmatch(DURATION_PATTERN, duration):
         raise ValueError(f"{duration!r} is not a duration such as 30s or 1m30s")
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))
+
+
+def age_seconds(age: str) -> float:
+    """Seconds of an age such as ``7d``; raises ValueError where it does not parse."""
+    if not re.fullmatch(AGE_PATTERN, age):
+        raise ValueError(f"{age!r} is not an age such as 90m or 7d")
+    return int(age[:-1]) * ({"d": 86400.0} | _UNIT_SECONDS)[age[-1]]
 
 
 _DECIMAL = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}

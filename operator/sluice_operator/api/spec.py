@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from sluice_operator.api.access import Access
 from sluice_operator.api.base import ApiModel, rules
 from sluice_operator.api.endpoint import Endpoint
+from sluice_operator.api.features import Features
 from sluice_operator.api.model import Model
 from sluice_operator.api.rollout import Rollout, compares_nothing
 from sluice_operator.api.router import Router
@@ -86,6 +87,12 @@ class ModelDeploymentSpec(ApiModel):
         default=Access(),
         description="Who may ask: everybody who reaches the endpoint, or callers that show a token, checked in the "
         "router. Changing it restarts nothing.",
+    )
+    features: Features | None = Field(
+        default=None,
+        description="The feature store that model pods ask for what a request leaves out, and the job that fills it. "
+        "Changing how it is asked makes a new revision, as with `runtime`; changing `materialization` restarts "
+        "nothing. none: requests carry every input themselves.",
     )
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         default=10, description="How many former revisions are remembered for rollback."

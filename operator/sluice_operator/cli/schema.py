@@ -52,7 +52,7 @@ class Mistake:
 def mistakes(manifest: Mapping[str, Any]) -> list[Mistake]:
     """Everything the API server would refuse in a ModelDeployment."""
     schema = _definition()
-    found = list(_undeclared(manifest, schema, ()))
+    found = [*_undeclared(manifest, schema, ()), *_repeated(manifest, schema, ())]
     whole = _defaulted(_without_nulls(manifest, schema), schema)
     if not (manifest.get("metadata") or {}).get("name") and not (manifest.get("metadata") or {}).get("generateName"):
         found.append(Mistake(("metadata", "name"), "Required value: name or generateName is required"))
@@ -110,6 +110,23 @@ def _undeclared(value: Any, schema: Schema, place: Place) -> Iterator[Mistake]:
                 yield Mistake((*place, str(name)), "field not declared in schema")
     for name, part, below in _below(value, schema):
         yield from _undeclared(part, below, (*place, name))
+
+
+def _repeated(value: Any, schema: Schema, place: Place) -> Iterator[Mistake]:
+    """Items of a list that are told apart by some of their fields, or by all that they are, and cannot be."""
+    if isinstance(value, list) and schema.get("x-kubernetes-list-type") in ("map", "set"):
+        keys = schema.get("x-kubernetes-list-map-keys")
+        told = [_identity(item, keys) for item in value]
+        for one in sorted({one for one in told if told.count(one) > 1}):
+            yield Mistake(place, f"duplicate entries for key [{one}]")
+    for name, part, below in _below(value, schema):
+        yield from _repeated(part, below, (*place, name))
+
+
+def _identity(item: Any, keys: list[str] | None) -> str:
+    if keys is None or not isinstance(item, dict):
+        return _shown(item)
+    return ",".join(f"{key}={_shown(item.get(key))}" for key in keys)
 
 
 def _without_nulls(value: Any, schema: Schema) -> Any:

@@ -15,6 +15,7 @@ from sluice_operator.api.runtime import Runtime
 from sluice_operator.api.scalars import size_in_bytes
 from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import Failure, Resolved
+from sluice_operator.planning import features
 from sluice_operator.planning.observed import Observed, RevisionRecord
 
 
@@ -49,6 +50,8 @@ def spec_hash(spec: ModelDeploymentSpec) -> str:
         "model": spec.model.model_dump(mode="json", exclude_defaults=True, exclude={"poll"}),
         "runtime": spec.runtime.model_dump(mode="json", exclude_defaults=True),
     }
+    if asked := features.lookup(spec):
+        shaping["features"] = asked.model_dump(mode="json", exclude_defaults=True)
     return names.short_hash(shaping)
 
 
@@ -71,6 +74,7 @@ def make_record(resource: ModelDeployment, digest: str, defaults: Defaults, uri:
         max_bytes=size_in_bytes(model.max_size),
         service_account=asked.service_account_name if asked else None,
         signature=model.signature or defaults.signature,
+        features=features.lookup(spec),
     )
     runtime = _with_pull_secrets(spec.runtime, defaults.pull_secrets)
     return replace(unnamed, revision=_name(unnamed), runtime=runtime)

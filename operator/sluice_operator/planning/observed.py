@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from sluice.config import DEFAULT_PACKAGE_BYTES
 from sluice_operator.api.base import ApiModel
+from sluice_operator.api.features import Features
 from sluice_operator.api.model import Signature
 from sluice_operator.api.runtime import Runtime
 from sluice_operator.planning.comparison import Comparison
@@ -28,6 +29,8 @@ class RevisionRecord:
     max_bytes: int = DEFAULT_PACKAGE_BYTES
     service_account: str | None = None
     signature: Signature | None = None
+    features: Features | None = None
+    """How the feature store is asked; without `materialization`, which shapes no pods."""
 
     def content(self) -> dict[str, Any]:
         """As plain values, without what is at its default: a field added later changes no record that exists."""

@@ -22,7 +22,7 @@ from sluice_operator.api.base import Manifest
 from sluice_operator.api.model import KeyRef
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
-from sluice_operator.planning import accelerators
+from sluice_operator.planning import accelerators, features
 from sluice_operator.planning.observed import RevisionRecord
 from sluice_operator.planning.pod_template import FETCH, RESTRICTED, RUNTIME, merge
 
@@ -112,10 +112,12 @@ def deployment(owner: ModelDeployment, record: RevisionRecord) -> Manifest:
 
 def pod_template(name: str, record: RevisionRecord) -> dict[str, Any]:
     """Template of a model pod: an init step that fetches and verifies the package, then one serving process."""
+    base = base_pod_spec(record)
     pod = {
         "metadata": {"labels": names.labels(name, "model", record.revision)},
         "spec": {
-            **base_pod_spec(record),
+            **base,
+            "volumes": [*base["volumes"], *features.volumes(record.features)],
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "initContainers": [fetch_container(name, record, FETCH, "sluice_runtime.fetch")],
             "containers": [_runtime_container(name, record)],
@@ -165,7 +167,7 @@ def fetch_container(
 
     `known_uri`: what a reference stood for when it was last looked at.
     """
-    config = runtime_config(name, record).model_copy(update={"known_uri": known_uri or None})
+    config = runtime_config(name, record).model_copy(update={"known_uri": known_uri or None, "features": None})
     mounts = [*_package_mounts(read_only=False)]
     if record.credentials:
         mounts.append({"name": CREDENTIALS_VOLUME, "mountPath": config.credentials_dir, "readOnly": True})
@@ -194,7 +196,7 @@ def _runtime_container(name: str, record: RevisionRecord) -> dict[str, Any]:
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": accelerators.resources(record.runtime),
         "securityContext": RESTRICTED,
-        "volumeMounts": _package_mounts(read_only=True),
+        "volumeMounts": [*_package_mounts(read_only=True), *features.mounts(record.features)],
         "startupProbe": {**_probe("/readyz"), "periodSeconds": 1, "failureThreshold": 600},
         "readinessProbe": {**_probe("/readyz"), "periodSeconds": 2, "failureThreshold": 2},
         "livenessProbe": {**_probe("/livez"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
@@ -226,6 +228,7 @@ def runtime_config(name: str, record: RevisionRecord) -> RuntimeConfig:
         limits=Limits(max_package_bytes=record.max_bytes),
         store=Store(endpoint=record.endpoint),
         signature=_signature(record),
+        features=features.settings(record.features),
     )
 
 

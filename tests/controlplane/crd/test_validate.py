@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from controlplane.crd.definition import try_apply
-from controlplane.crd.test_bad_input import TABLE, Refused, manifest
+from controlplane.crd.test_bad_input import OWN_FEATURES, TABLE, Refused, features, manifest, materialized
 from sluice_operator.api import crd
 from sluice_operator.cli import schema, validate
 from sluice_operator.cli.documents import Document, read
@@ -57,6 +57,22 @@ ALLOWED: dict[str, dict[str, Any]] = {
         "rollout": {"analysis": {"checks": [{"metric": "latencyP99", "max": 2, "maxTimesStable": 3}]}}
     },
     "a fixed number of pods": {"scaling": {"replicas": 3}},
+    "features of the package": features(cache={"maxAge": "30s"}, onOutage="Default"),
+    "features of the spec": features(**OWN_FEATURES, store={"url": "https://feast:443/api"}),
+    **{
+        f"a schedule {line}": materialized(line)
+        for line in ("30 4 * * *", "*/5,7-9 0-23/2 1,15 JAN-mar mon-FRI", "? ?/2 * 12 0-6", "@every 1h30m", "@Daily")
+    },
+    "a run with all that it may have": materialized(
+        "@hourly",
+        timeZone="America/Argentina/Buenos_Aires",
+        views=["a b"],
+        suspend=True,
+        deadline="1s",
+        credentials={"secretRef": {"name": "warehouse"}},
+        serviceAccountName="reader",
+        resources={},
+    ),
     "a pause": {"rollout": {"steps": [{"weight": 10, "pause": True}], "paused": False}},
 }
 

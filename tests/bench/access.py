@@ -80,7 +80,8 @@ def main(words: Sequence[str] | None = None) -> int:
     report = Report("bench/access.json")
     with tempfile.TemporaryDirectory() as scratch, stage(Path(scratch)) as (doors, judge):
         cost(report, doors, chosen.rounds, chosen.seconds)
-        flood(report, doors[KUBERNETES], judge, chosen.rounds, chosen.seconds)
+        for mode in (KUBERNETES, JWT):
+            flood(report, mode, doors[mode], judge, chosen.rounds, chosen.seconds)
     report.details["loads"] = os.getloadavg()
     return report.conclude(Console())
 
@@ -182,12 +183,13 @@ def cost(report: Report, doors: dict[str, Door], rounds: int, seconds: int) -> N
     report.details["answers a second"] = {mode: _median(seen[mode, MANY], "rate") for mode in doors}
 
 
-def flood(report: Report, door: Door, judge: Authorizer, rounds: int, seconds: int) -> None:
+def flood(report: Report, mode: str, door: Door, judge: Authorizer, rounds: int, seconds: int) -> None:
     """Valid callers alone and beside wrong tokens, in turns."""
     calm: list[Seen] = []
     flooded: list[Seen] = []
     beside_health: list[Seen] = []
     wrong: list[Seen] = []
+    questions: list[float] = []
     for _ in range(rounds):
         calm.append(load(door, CALM_CONNECTIONS, seconds, CALM_PAUSE_MS))
         beside_health.append(asyncio.run(side_by_side(door, seconds, "health"))[0])
@@ -195,14 +197,14 @@ def flood(report: Report, door: Door, judge: Authorizer, rounds: int, seconds: i
         valid, refused = asyncio.run(side_by_side(door, seconds, "tokens"))
         flooded.append(valid)
         wrong.append(refused)
-        report.details.setdefault("questions to the API server in a flooded round", []).append(asked(judge) - before)
+        questions.append(asked(judge) - before)
     slower = _median(flooded, "p50") / _median(calm, "p50")
-    report.at_most("flooded with wrong tokens: a right one's median grows to", SLOWER, slower, "times")
-    questions = report.details["questions to the API server in a flooded round"]
+    report.at_most(f"{mode}, flooded with wrong tokens: a right one's median grows to", SLOWER, slower, "times")
     # What is known is renewed every ten seconds, by two questions.
-    report.at_most("questions to the API server in a flooded round", 2 + 2 * seconds / 10, max(questions))
-    report.equal("refusals of right tokens beside them", 0, sum(one.refused for one in flooded))
-    report.details["flood"] = {
+    report.at_most(f"{mode}: questions to the API server in a flooded round", 2 + 2 * seconds / 10, max(questions))
+    report.equal(f"{mode}: refusals of right tokens beside wrong ones", 0, sum(one.refused for one in flooded))
+    report.details[f"flood, {mode}"] = {
+        "questions to the API server in a round": questions,
         "wrong tokens a second": _median(wrong, "rate"),
         "right ones a second": _median(flooded, "rate"),
         "calm p50 and p99, ms": [_median(calm, "p50"), _median(calm, "p99")],

@@ -8,20 +8,16 @@ Listeners are files that Envoy reloads: a change of who may ask restarts no rout
 import base64
 import json
 import math
-from pathlib import Path
-from typing import Any
 
-from sluice_operator.api.access import Access, DataRule, Jwt, OnUnavailable, RateLimit, byte_count
-from sluice_operator.api.jwks import public_keys
-from sluice_operator.api.scalars import seconds
+from sluice_operator.api.access import Access, DataRule, OnUnavailable, RateLimit, byte_count
 from sluice_operator.routing.base import Authorizer, Guard, Traffic
 from sluice_operator.routing.envoy_access_answers import answers
-from sluice_operator.routing.envoy_access_clusters import AUTHORIZER, AUTHORIZER_STRANGERS, KEYS
-from sluice_operator.routing.envoy_proto import Json, extension, typed
+from sluice_operator.routing.envoy_access_clusters import AUTHORIZER, AUTHORIZER_STRANGERS, VERIFIER
+from sluice_operator.routing.envoy_lua import lua
+from sluice_operator.routing.envoy_proto import Json, duration, extension, typed
+from sluice_operator.routing.envoy_verifier import CLAIMS, QUESTION, settings
 
 CALLER = "x-sluice-caller"
-CLAIMS = "x-sluice-claims"
-QUESTION = "x-sluice-authorize"
 UNCHECKED = "x-sluice-unchecked"
 """Set where a caller is let in unchecked."""
 
@@ -31,11 +27,8 @@ JUDGED = "x-sluice-max-age"
 REMOVED = ("authorization", CLAIMS, QUESTION, UNCHECKED, JUDGED)
 """What pods never see."""
 
-_JWT, _CALLER, _DATA, _GATE, _RATE = (f"access.{part}" for part in ("jwt", "caller", "data", "gate", "rate"))
-_HERE = Path(__file__).parent
+_CALLER, _DATA, _GATE, _RATE = (f"access.{part}" for part in ("caller", "data", "gate", "rate"))
 _HTTP = "filters.http"
-_SKEW_SECONDS = 30
-_FAILED_REFETCH_SECONDS = 5
 _CALLERS_COUNTED = 10_000
 """The rates of so many callers are kept; whoever was quiet for longest is forgotten."""
 _RULE_TIMEOUT = "5s"
@@ -45,7 +38,7 @@ _SENT_ALONG = (
     *("authorization", "content-type", "content-encoding", "grpc-encoding", "te", "inference-header-content-length"),
     *("content-length", "x-forwarded-for", "x-request-id", CLAIMS),
 )
-_TOKENS = ("envoy_bearer.lua", "envoy_memory.lua")
+_TOKENS = ("envoy_bearer.lua", "envoy_memory.lua", "envoy_refusals.lua")
 _FOR_DATA = ("envoy_statuses.lua",)
 _REFUSAL_HEADERS = ("www-authenticate", "retry-after")
 
@@ -104,15 +97,7 @@ def _chain(traffic: Traffic, guard: Guard) -> list[tuple[str, _Kind]]:
     if guard.closed:
         # Nobody is named. Without a gate all would be let in while routes and filters change one after the other.
         return [(_GATE, _gate(access))]
-    statuses = _FOR_DATA if access.data else ()
-    chain: list[tuple[str, _Kind]] = []
-    if access.jwt:
-        chain += [
-            (_JWT, _authentication(access.jwt, access.audiences, data=access.data is not None)),
-            (_CALLER, _claims(access.jwt, *statuses)),
-        ]
-    else:
-        chain += [(_CALLER, _authorized(traffic, guard, *statuses))]
+    chain: list[tuple[str, _Kind]] = [(_CALLER, _caller(traffic, guard))]
     if access.rate_limit:
         chain += [(_RATE, _rate(access.rate_limit, guard.routers, access.on_unavailable is OnUnavailable.allow))]
     if access.data:
@@ -121,60 +106,22 @@ def _chain(traffic: Traffic, guard: Guard) -> list[tuple[str, _Kind]]:
     return [*chain, (_GATE, _gate(access))]
 
 
-def _authentication(jwt: Jwt, audiences: list[str], *, data: bool) -> _Kind:
-    """Signature, issuer, audience and time of the token in the one header where it belongs."""
-    provider = {
-        "issuer": jwt.issuer,
-        "audiences": audiences,
-        "require_expiration": True,
-        "clock_skew_seconds": _SKEW_SECONDS,
-        "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
-        # Filters behind this one look at it; the routes take it away.
-        "forward": True,
-        **({"forward_payload_header": CLAIMS} if data else {}),
-        "payload_in_metadata": "claims",
-        # No jwt_cache_config: it believes a token it has seen until that expires, also without the key.
-        **({"local_jwks": {"inline_string": _keys(jwt.jwks)}} if jwt.jwks else {"remote_jwks": _remote(jwt)}),
-    }
-    rule = {"match": {"prefix": "/"}, "requires": {"provider_name": "issuer"}}
-    return "jwt_authn.v3.JwtAuthentication", {"providers": {"issuer": provider}, "rules": [rule]}
+def _caller(traffic: Traffic, guard: Guard) -> _Kind:
+    files = (*_TOKENS, "envoy_authorizer.lua", *(_FOR_DATA if guard.access.data else ()))
+    allow = guard.access.on_unavailable is OnUnavailable.allow
+    return lua(*files, **_asked(traffic, guard), allow=allow)
 
 
-def _keys(text: str) -> str:
-    return json.dumps({"keys": public_keys(text)})
-
-
-def _remote(jwt: Jwt) -> Json:
-    """Fetched ahead of need: neither a router's start nor a request waits for the issuer."""
+def _asked(traffic: Traffic, guard: Guard) -> Json:
+    """Who is asked about a token, and what."""
+    if guard.access.jwt:
+        return {"question": settings(guard.access), "authority": VERIFIER, "known": VERIFIER, "strangers": VERIFIER}
     return {
-        "http_uri": {"uri": jwt.jwks_uri, "cluster": KEYS, "timeout": "5s"},
-        "cache_duration": _duration(jwt.cache_duration),
-        "async_fetch": {"fast_listener": True, "failed_refetch_duration": f"{_FAILED_REFETCH_SECONDS}s"},
+        "question": question(traffic, guard.access),
+        "authority": _authority(guard.authorizer),
+        "known": AUTHORIZER,
+        "strangers": AUTHORIZER_STRANGERS,
     }
-
-
-def _claims(jwt: Jwt, *more: str) -> _Kind:
-    required = [claim.to_json() for claim in jwt.required_claims]
-    return _lua(*_TOKENS, "envoy_claims.lua", *more, required=required, caller=jwt.caller_claim)
-
-
-def _authorized(traffic: Traffic, guard: Guard, *more: str) -> _Kind:
-    return _lua(
-        *_TOKENS,
-        "envoy_authorizer.lua",
-        *more,
-        question=question(traffic, guard.access),
-        authority=_authority(guard.authorizer),
-        known=AUTHORIZER,
-        strangers=AUTHORIZER_STRANGERS,
-        allow=guard.access.on_unavailable is OnUnavailable.allow,
-    )
-
-
-def _lua(*files: str, **settings: Any) -> _Kind:
-    """The files as one script."""
-    code = "\n".join((_HERE / file).read_text() for file in files)
-    return "lua.v3.Lua", {"default_source_code": {"inline_string": code}, "filter_context": settings}
 
 
 def question(traffic: Traffic, access: Access, data: DataRule | None = None) -> str:
@@ -255,7 +202,7 @@ def _rate(limit: RateLimit, routers: int, allow: bool) -> _Kind:
     bucket = {
         "max_tokens": math.ceil((limit.burst or limit.requests) / routers),
         "tokens_per_fill": math.ceil(limit.requests / routers),
-        "fill_interval": _duration(limit.per),
+        "fill_interval": duration(limit.per),
     }
     by_caller = {"request_headers": {"header_name": CALLER, "descriptor_key": "caller"}}
     by_address: tuple[Json, ...] = (
@@ -277,11 +224,6 @@ def _rate(limit: RateLimit, routers: int, allow: bool) -> _Kind:
         "enable_retry_after_header": True,
         "rate_limited_as_resource_exhausted": True,
     }
-
-
-def _duration(text: str) -> str:
-    """As Envoy reads it: never with an exponent."""
-    return f"{round(seconds(text), 3):.10g}s"
 
 
 def _always(key: str) -> Json:

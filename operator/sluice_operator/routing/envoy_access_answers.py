@@ -12,6 +12,8 @@ PERMISSION_DENIED."""
 FORBIDDEN = "x-sluice-forbidden"
 """Set by the scripts that name callers, where they refuse a request with 403."""
 
+_CHALLENGE = 'Bearer realm="sluice", error="invalid_token"'
+_BELIEVED_SECONDS = "5"
 _INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _UNAVAILABLE, _UNAUTHENTICATED = "3", "8", "14", "16"
 _TOO_OFTEN = "this caller asks more often than is allowed"
 _TOO_LARGE = "the request is larger than access.data.maxRequestBytes"
@@ -30,28 +32,33 @@ def answers(guard: Guard, caller: str, unchecked: str) -> Json:
         return {**V2_ERRORS, "mappers": [*closed, {"filter": _GRPC, **_PLAIN}]}
     access = guard.access
     often = _all(_status(429), {"or_filter": {"filters": [_has(caller), _has(unchecked)]}})
-    unnamed = _foreign(caller) if access.jwt else _unnamed(caller)
     about_data = _about_data(caller) if access.data else []
-    return {**V2_ERRORS, "mappers": [*unnamed, *about_data, *_put(often, _TOO_OFTEN), {"filter": _GRPC, **_PLAIN}]}
+    return {
+        **V2_ERRORS,
+        "mappers": [*_unnamed(caller), *about_data, *_put(often, _TOO_OFTEN), {"filter": _GRPC, **_PLAIN}],
+    }
 
 
-def _foreign(caller: str) -> list[Json]:
-    """A token for somebody else is no token here (RFC 6750, 3.1); `jwt_authn` says 403, and to nothing else. What the
-    gate refuses without a name, because the script in front of it failed, cannot be told from it.
+def verdicts() -> Json:
+    """What the verifier says of a wrong token, and for how long that may be believed. A token for somebody else is no
+    token here (RFC 6750, 3.1); `jwt_authn` says 403, and to nothing else.
     """
-    challenge = _header("www-authenticate", 'Bearer realm="sluice", error="invalid_token"')
-    return _put(_all(_status(403), *_nobody(caller)), _FOREIGN, _UNAUTHENTICATED, challenge, status_code=401)
+    wrong = _added([_header("www-authenticate", _CHALLENGE), _header("x-sluice-max-age", _BELIEVED_SECONDS)])
+    foreign = {"body": {"inline_string": _FOREIGN}, "status_code": 401}
+    return {
+        "mappers": [
+            {"filter": _all(_status(403), _has(FORBIDDEN, invert_match=True)), **foreign, **wrong},
+            {"filter": _status(401), **wrong},
+        ]
+    }
 
 
 def _unnamed(caller: str) -> list[Json]:
     """The gate refuses whom the script in front of it neither named nor refused: it failed, or its cluster is not there
     for the moment in which a router takes over a change.
     """
-    return _put(_all(_status(403), *_nobody(caller)), _CANNOT_CHECK, "", _header("retry-after", "1"), status_code=503)
-
-
-def _nobody(caller: str) -> list[Json]:
-    return [_has(name, invert_match=True) for name in (caller, FORBIDDEN)]
+    nobody = _all(_status(403), *(_has(name, invert_match=True) for name in (caller, FORBIDDEN)))
+    return _put(nobody, _CANNOT_CHECK, "", _header("retry-after", "1"), status_code=503)
 
 
 def _about_data(caller: str) -> list[Json]:

@@ -1,4 +1,4 @@
-"""Whom routers ask about callers (cds.yaml): the authorizer, and the server of an issuer's keys."""
+"""Whom routers ask about callers (cds.yaml): the authorizer or themselves, and the server of an issuer's keys."""
 
 from urllib.parse import urlsplit
 
@@ -15,12 +15,16 @@ and what it shows it reads once at its start; so these are named so."""
 AUTHORIZER_STRANGERS = short_hash("authorizer of strangers")
 """The same, asked about all others over connections of their own: a flood of unknown tokens waits behind itself."""
 
+VERIFIER = short_hash("verifier")
+"""The router's own listener that judges an issuer's tokens."""
+
 KEYS = short_hash("keys")
 """The issuer's keys."""
 
 _KNOWN_CONNECTIONS = 64
 _STRANGERS_CONNECTIONS = 8
 _STRANGERS_WAITING = 512
+_VERIFIER_CONNECTIONS = 8
 _SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
 """Where Debian, Ubuntu, Alpine and distroless images keep the public CAs."""
 
@@ -30,7 +34,21 @@ def access_clusters(traffic: Traffic, layout: Layout) -> list[Json]:
     guard = traffic.guard
     if guard is None or guard.closed:
         return []
-    return [*_authorizers(guard, layout), *_keys(guard, layout)]
+    return [*_authorizers(guard, layout), *_verifiers(guard, layout), *_keys(guard, layout)]
+
+
+def verifier_socket(layout: Layout) -> Json:
+    """A core.v3.Address without a file or a port: nobody outside the router's pod reaches it."""
+    return {"pipe": {"path": f"@sluice-verifier-{layout.endpoint_port}"}}
+
+
+def _verifiers(guard: Guard, layout: Layout) -> list[Json]:
+    if guard.access.jwt is None:
+        return []
+    member = {"endpoint": {"address": verifier_socket(layout)}}
+    members = {"cluster_name": VERIFIER, "endpoints": [{"lb_endpoints": [member]}]}
+    cluster = {"name": VERIFIER, "type": "STATIC", "connect_timeout": "1s", "load_assignment": members}
+    return [cluster | _bounds(_VERIFIER_CONNECTIONS, MANY)]
 
 
 def _authorizers(guard: Guard, layout: Layout) -> list[Json]:
@@ -44,8 +62,12 @@ def _authorizers(guard: Guard, layout: Layout) -> list[Json]:
 
 
 def _authorizer(name: str, found: Authorizer, connections: int, waiting: int, layout: Layout) -> Json:
+    return _asked(name, found.host, found.port, layout) | _bounds(connections, waiting)
+
+
+def _bounds(connections: int, waiting: int) -> Json:
     bounds = {"max_connections": connections, "max_pending_requests": waiting, "max_requests": MANY}
-    return _asked(name, found.host, found.port, layout) | {"circuit_breakers": {"thresholds": [bounds]}}
+    return {"circuit_breakers": {"thresholds": [bounds]}}
 
 
 def _keys(guard: Guard, layout: Layout) -> list[Json]:

@@ -1,10 +1,12 @@
--- Whether a caller may ask, in mode Kubernetes: remembered for the few seconds that the authorizer allows, so that it is
--- not asked about every request. One memory for each worker and each listener; a change of the settings begins a new one.
--- An error in here lets nobody in: without the caller's name, which only this sets, the gate behind it refuses.
+-- Whether a caller may ask: who can tell (the authorizer; in mode JWT the router's own verifier) is asked once, and its
+-- answer remembered for the few seconds that it allows. One memory for each worker and each listener; a change of the
+-- settings begins a new one. An error in here lets nobody in: without the caller's name, which only this sets, the gate
+-- behind it refuses.
 
 local LONGEST_MS = 5000          -- no answer is believed for longer, whatever the authorizer says
 local TIMEOUT_MS = 5000
 local WARN_EVERY_MS = 1000
+local NO_KEYS = "Jwks remote fetch is failed" -- of a verifier that has none yet: says nothing of the token
 
 -- Apart, so that a flood of wrong tokens does not push those out that are known to be right.
 local granted, refused = memory(), memory()
@@ -63,7 +65,7 @@ local function entry_of(answer, text, now)
   local life = math.min((tonumber(answer["x-sluice-max-age"]) or 0) * 1000, LONGEST_MS)
   local entry = { status = answer[":status"], since = now, expires = now + life, renew = now + life / 2 }
   if entry.status == "200" then
-    entry.caller = answer["x-sluice-caller"]
+    entry.caller, entry.claims = answer["x-sluice-caller"], answer["x-sluice-claims"]
     return entry.caller and entry.caller ~= "" and entry or nil
   elseif REFUSALS[entry.status] then
     entry.text, entry.challenge, entry.retry = text or "", answer["www-authenticate"], answer["retry-after"]
@@ -71,15 +73,19 @@ local function entry_of(answer, text, now)
   end
 end
 
--- The authorizer's answer, kept for as long as it may be; nil where it is none. Also whether it is away.
-local function ask(handle, authorization)
+-- The answer, kept for as long as it may be; nil where it is none. Also whether whoever is asked is away. `source`: who
+-- pays for a refusal; nil where the token was right before.
+local function ask(handle, authorization, source)
   local cluster = find(granted, authorization) and settings.known or settings.strangers
   local answer, text = call(handle, cluster, request_of(handle:headers(), authorization))
   local entry = entry_of(answer, text, handle:timestamp())
   if entry and entry.status == "200" then
     forget(refused, authorization)
     keep(granted, authorization, entry)
-  elseif entry then
+  elseif entry and text ~= NO_KEYS then
+    if source then
+      charge(source, entry.since)
+    end
     if entry.status == "401" or entry.status == "403" then
       forget(granted, authorization)
     end
@@ -104,7 +110,13 @@ end
 
 local function apply(handle, entry)
   if entry.status == "200" then
-    handle:headers():replace("x-sluice-caller", entry.caller)
+    local headers = handle:headers()
+    headers:replace("x-sluice-caller", entry.caller)
+    if entry.claims then
+      headers:replace("x-sluice-claims", entry.claims)
+    end
+  elseif entry.status == "429" then
+    put_off(handle, entry.retry, entry.text)
   else
     if entry.status == "403" then
       handle:headers():replace("x-sluice-forbidden", "true")
@@ -137,8 +149,16 @@ function envoy_on_request(handle)
     end
     entry = nil
   end
-  local newer, nobody = ask(handle, authorization)
-  -- While the authorizer has no time for anybody, what is known counts to its end.
+  local source = find(granted, authorization) == nil and source_of(handle) or nil
+  local wait = source and owed(source, now) or 0
+  if wait > 0 and entry then
+    return apply(handle, entry)
+  elseif wait > 0 then
+    local later = tostring(math.ceil(wait / 1000))
+    return put_off(handle, later, "too many wrong tokens came from this address; try again later")
+  end
+  local newer, nobody = ask(handle, authorization, source)
+  -- While nobody has time to answer, what is known counts to its end.
   if (newer == nil or newer.status == "429") and fresh(entry, handle:timestamp()) then
     newer = entry
   end

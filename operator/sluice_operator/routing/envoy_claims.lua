@@ -1,11 +1,9 @@
--- What a token must say, in mode JWT: its signature, issuer, audience and time have been checked before. Names the
--- caller. An error in here lets nobody in: without the name, which only this sets, the gate behind it refuses.
+-- The verifier's answer about a token whose signature, issuer, audience and time have been checked before: whether it
+-- says what it must, and the caller's name. An error in here is no answer, so nobody is let in.
 
 local CALLER_BYTES = 256
 local LISTED = { scope = true, scp = true } -- claims that are words in one text (RFC 8693, 4.2)
-
--- The same token says the same each time, and is verified each time before it comes here.
-local named = memory()
+local BELIEVED_SECONDS = 5       -- and by no one for longer than the token lives
 
 local function claim_of(claims, name)
   local found = claims[name]
@@ -56,23 +54,21 @@ local function encoded(name)
   end))
 end
 
+local function age(left)
+  return string.format("%.3f", math.max(0, math.min(BELIEVED_SECONDS, left)))
+end
+
 local function forbid(handle, text)
   handle:headers():replace("x-sluice-forbidden", "true")
-  handle:respond({ [":status"] = "403" }, text)
+  handle:respond({ [":status"] = "403", ["x-sluice-max-age"] = age(BELIEVED_SECONDS) }, text)
 end
 
 function envoy_on_request(handle)
-  local headers = handle:headers()
-  local authorization = headers:get("authorization")
-  local known = authorization and find(named, authorization)
-  if known then
-    return headers:replace("x-sluice-caller", known)
+  local context, headers = handle:filterContext(), handle:headers()
+  -- A question about other settings (a change reaches listeners one by one) goes on to where there is no answer.
+  if headers:get("x-sluice-authorize") ~= context:get("question") then
+    return
   end
-  local fault = malformed(authorization)
-  if fault then
-    return challenge(handle, fault)
-  end
-  local context = handle:filterContext()
   local claims = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.jwt_authn").claims
   for _, required in ipairs(context:get("required") or {}) do
     if not fulfils(claims, required) then
@@ -83,7 +79,11 @@ function envoy_on_request(handle)
   if caller == nil or caller == "" or #caller > CALLER_BYTES then
     return forbid(handle, "the token does not say who asks: its claim " .. context:get("caller") .. " is needed")
   end
-  known = encoded(caller)
-  keep(named, authorization, known)
-  headers:replace("x-sluice-caller", known)
+  local left = claims.exp + context:get("skew") - handle:timestamp() / 1000
+  handle:respond({
+    [":status"] = "200",
+    ["x-sluice-caller"] = encoded(caller),
+    ["x-sluice-claims"] = headers:get("x-sluice-claims"),
+    ["x-sluice-max-age"] = age(left),
+  }, "")
 end

@@ -3,11 +3,13 @@
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_access import filters as access_filters
 from sluice_operator.routing.envoy_access import manager as access_manager
+from sluice_operator.routing.envoy_access_clusters import verifier_socket
 from sluice_operator.routing.envoy_layout import Layout
 from sluice_operator.routing.envoy_proto import V2_ERRORS, Json, address, extension, from_file
 from sluice_operator.routing.envoy_routes import ROUTES
 from sluice_operator.routing.envoy_tls import transport_socket
 from sluice_operator.routing.envoy_tracing import spans
+from sluice_operator.routing.envoy_verifier import verifier
 
 ADMIN_CLUSTER = "admin"
 READABLE = ("/ready", "/stats", "/stats/prometheus", "/clusters")
@@ -17,12 +19,14 @@ STREAM_BUFFER_BYTES = 1 << 20
 
 
 def endpoint_listeners(layout: Layout, traffic: Traffic) -> list[Json]:
-    """HTTP/1.1 and HTTP/2, without TLS and with it; the split by rds.yaml."""
+    """HTTP/1.1 and HTTP/2, without TLS and with it; the split by rds.yaml. Before them whoever judges their callers."""
     manager, doors = _endpoint(layout, traffic) | spans(traffic), traffic.doors
-    plain = _listener("endpoint", layout.endpoint_port, manager)
-    tls = _listener("endpoint-tls", layout.tls_port, manager)
+    plain = _listener("endpoint", address("0.0.0.0", layout.endpoint_port), manager)
+    tls = _listener("endpoint-tls", address("0.0.0.0", layout.tls_port), manager)
     tls["filter_chains"][0]["transport_socket"] = transport_socket(layout)
-    return [listener for listener, open_ in ((plain, doors.http), (tls, doors.https)) if open_]
+    judging = verifier(traffic)
+    judge = [_listener("verifier", verifier_socket(layout), judging)] if judging else []
+    return [*judge, *(listener for listener, open_ in ((plain, doors.http), (tls, doors.https)) if open_)]
 
 
 def _endpoint(layout: Layout, traffic: Traffic) -> Json:
@@ -50,15 +54,15 @@ def read_only_listener(layout: Layout) -> Json:
         },
         "stream_idle_timeout": "10s",
     }
-    return _listener("read-only", layout.read_only_port, manager)
+    return _listener("read-only", address("0.0.0.0", layout.read_only_port), manager)
 
 
-def _listener(name: str, port: int, manager: Json) -> Json:
+def _listener(name: str, where: Json, manager: Json) -> Json:
     kind = "filters.network.http_connection_manager.v3.HttpConnectionManager"
     http = extension("envoy.filters.network.http_connection_manager", kind, **manager)
     return {
         "name": name,
-        "address": address("0.0.0.0", port),
+        "address": where,
         "per_connection_buffer_limit_bytes": STREAM_BUFFER_BYTES,
         "filter_chains": [{"filters": [http]}],
     }

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sluice_operator.api.scalars import seconds
+
 Json = dict[str, Any]
 
 V2_ERRORS: Json = {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}}
@@ -13,6 +15,11 @@ _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 def address(host: str, port: int) -> Json:
     """A core.v3.Address."""
     return {"socket_address": {"address": host, "port_value": port}}
+
+
+def duration(text: str) -> str:
+    """A resource's duration as Envoy reads it: never with an exponent."""
+    return f"{round(seconds(text), 3):.10g}s"
 
 
 def extension(name: str, type_name: str, **config: Any) -> Json:

@@ -10,7 +10,7 @@ from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.routing import envoy
 from sluice_operator.routing.base import Authorizer, Copied, Doors, Guard, Matched, Previewed, Tracing, Traffic
 from sluice_operator.routing.envoy_access_clusters import AUTHORIZER as AUTHORIZER_CLUSTER
-from sluice_operator.routing.envoy_access_clusters import AUTHORIZER_STRANGERS, KEYS
+from sluice_operator.routing.envoy_access_clusters import AUTHORIZER_STRANGERS, KEYS, VERIFIER
 from support.golden import compare
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -77,5 +77,5 @@ def test_the_workload_is_written_as_the_golden_file_says(owner: ModelDeployment)
 
 def test_what_routers_ask_is_counted_under_the_names_that_are_documented() -> None:
     told = (Path(__file__).parents[3] / "docs" / "access.md").read_text()
-    for name in (AUTHORIZER_CLUSTER, AUTHORIZER_STRANGERS, KEYS):
+    for name in (AUTHORIZER_CLUSTER, AUTHORIZER_STRANGERS, KEYS, VERIFIER):
         assert f"cluster.{name}." in told

@@ -31,7 +31,8 @@ the package's digest; equal inputs give equal digests on every machine, for fold
 into spec.model.digest, and nothing else is ever served under that name.
 """
 INSPECT = """\
-Check a package (folder or .tar.gz) and show its digest, size, opsets, inputs, outputs and card.
+Check a package (folder or .tar.gz) and show its digest, size, opsets, inputs, outputs and card. Where the runtime is
+installed its sample is replayed, and a package that does not answer as it did in training is refused.
 """
 RUN = """\
 Serve a package with the production runtime, as a pod would: the same process, protocol, batching and limits. Prints the
@@ -85,11 +86,39 @@ def _package(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--owner", help="who answers for it")
     parser.add_argument("--license", help="SPDX identifier of its licence")
     parser.add_argument("--doc", type=Path, metavar="FILE.md", help="a page about it; becomes the package's README.md")
+    parser.add_argument(
+        "--card", type=Path, metavar="FILE.yaml", help="the model card: intended use, metrics and so on"
+    )
+    _raw_values(parser.add_argument_group("from raw values to the model (docs/packages.md)"))
+
+
+def _raw_values(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--preprocess", type=Path, metavar="FILE.onnx", help="a graph to put in front of the model's")
+    group.add_argument("--code", type=Path, metavar="FOLDER", help="Python around the graph, with its fitted state")
+    group.add_argument("--entrypoint", metavar="MODULE:CLASS", help="its subclass of sluice.Model")
+    group.add_argument("--lock", type=Path, metavar="FILE", help="its libraries, pinned with hashes (pip compile)")
+    group.add_argument("--sample", type=Path, metavar="FILE.json", help="inputs and the outputs they gave in training; "
+                       "whoever serves the package replays them first")  # fmt: skip
+    group.add_argument("--tolerance", type=float, metavar="SHARE", help="how far outputs may differ (default: 1e-5)")
+    group.add_argument(
+        "--contract", type=Path, metavar="FILE.yaml", help="variables: ranges, categories, missing values"
+    )
+    group.add_argument(
+        "--features", type=Path, metavar="FILE.yaml", help="a feature service, its keys, and where each goes"
+    )
+    group.add_argument(
+        "--clock", metavar="INPUT", help="an input that is the time of the request, in seconds since 1970"
+    )
+    group.add_argument("--clock-from-request", action="store_true", help="callers may say another time")
+    group.add_argument("--statistics", type=Path, metavar="FILE.json", help="what training saw of every variable")
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="PACKAGE", help="a package's folder or archive")
     parser.add_argument("--json", action="store_true", help="for programs: everything, as JSON")
+    parser.add_argument(
+        "--run-code", action="store_true", help="replay its sample even where that runs its Python code"
+    )
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from sluice.config import Provider
 from sluice.endpoint import Endpoint, EndpointError
 from sluice.failures import PackageError
-from sluice.local import LocalRun, LocalRunError, become, served
-from sluice.manifest import Card, explain
-from sluice.package import opened, write_package
+from sluice.local import LocalRun, LocalRunError, become, replay, served
+from sluice.making import chosen_card, chosen_parts
+from sluice.manifest import explain
+from sluice.package import Package, opened, write_package
 from sluice.requests import read_answer, read_request
 
 
@@ -38,14 +39,16 @@ def package(chosen: argparse.Namespace) -> str:
     """Make a package; the answer is its digest."""
     from sluice.graph import read_graph, unserved_outputs  # noqa: PLC0415 onnx is needed for these commands alone
 
-    fields = {key: text for key in ("description", "owner", "license") if (text := getattr(chosen, key)) is not None}
     digest = write_package(
         chosen.model,
         chosen.name,
         chosen.version,
         chosen.output,
-        card=Card(**fields) if fields else None,
+        card=chosen_card(chosen),
         doc=chosen.doc,
+        parts=chosen_parts(chosen),
+        preprocess=chosen.preprocess,
+        check=_replayed_where_possible,
     )
     if unserved := unserved_outputs(read_graph(chosen.model)):
         _warn(
@@ -55,13 +58,27 @@ def package(chosen: argparse.Namespace) -> str:
     return digest
 
 
+def _replayed_where_possible(package: Package) -> None:
+    if package.manifest.sample is not None and not replay(package):
+        _warn("the sample was not replayed, as the runtime is not installed here; the cluster does before it serves")
+
+
 def inspect(chosen: argparse.Namespace) -> str:
     """Describe a package."""
     from sluice.description import as_text, describe  # noqa: PLC0415 onnx is needed for these commands alone
 
     with opened(_existing(chosen.source)) as found:
         described = describe(found)
+        if found.manifest.sample is not None:
+            described["sample"]["replayed"] = _replayed(found, trusted=chosen.run_code)
     return json.dumps(described, indent=2) if chosen.json else as_text(described)
+
+
+def _replayed(found: Package, trusted: bool) -> str:
+    """How a replay of the sample went, or why there was none. Looking at a package must not run its code unasked."""
+    if found.manifest.preprocessing is not None and not trusted:
+        return "no: the package holds Python code, which --run-code runs"
+    return "yes, with the same answers" if replay(found) else "no: the runtime is not installed here"
 
 
 def serve(chosen: argparse.Namespace) -> str:

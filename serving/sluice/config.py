@@ -31,6 +31,9 @@ SIGNATURE_MOUNT = "/var/run/secrets/sluice/signature"
 FEATURES_MOUNT = "/var/run/secrets/sluice/features"
 """Where the runtime finds what the feature store wants to see."""
 
+ENVIRONMENT_FILE = "/opt/sluice/environment"
+"""Where an image says which environment it has: the digest of the lock that its libraries come from."""
+
 DEFAULT_PACKAGE_BYTES = 10 * 1024**3
 """Unpacked; more is refused unless the settings say otherwise."""
 
@@ -155,6 +158,8 @@ class RuntimeConfig(_Settings):
     package_dir: str = PACKAGE_MOUNT + "/package/current"
     volume_dir: str = "/mnt/pvc"
     credentials_dir: str = "/var/run/secrets/sluice/model"
+    # None: there is no such file, and what is installed tells.
+    environment_file: str | None = ENVIRONMENT_FILE
     host: str = "0.0.0.0"
     port: int = Field(default=8080, ge=1, le=65535)
     # None: no gRPC.

@@ -45,6 +45,10 @@ def _lines(described: dict[str, Any]) -> Iterator[str]:
     for kind in ("inputs", "outputs"):
         yield from _tensor_lines(kind, [TensorSpec.model_validate(spec) for spec in described[kind]])
     yield from _card_lines(Card.model_validate(described.get("card", {})))
+    if sample := described.get("sample"):
+        yield _line("sample", f"replayed: {sample['replayed']}" if "replayed" in sample else "yes")
+    if preprocessing := described.get("preprocessing"):
+        yield _line("code", f"{preprocessing['entrypoint']}, environment {preprocessing['environment']}")
     if README_FILE in described["files"]:
         yield _line("read", README_FILE)
 

@@ -18,9 +18,12 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.config import Provider
+from sluice.failures import Failure, PackageError, Reason, parse_termination
+from sluice.package import Package
 
 LOCAL_ENV = "SLUICE_LOCAL"
 MODULE = "sluice_runtime.local"
+REPLAY_MODULE = "sluice_runtime.replaying"
 READY_SECONDS = 600.0
 STOP_SECONDS = 30.0
 
@@ -82,17 +85,38 @@ def served(run: LocalRun) -> Iterator[str]:
             process.wait()
 
 
+def replay(package: Package) -> bool:
+    """Replay a package's sample in a process of its own. False: the runtime is not installed here.
+
+    Raises:
+        PackageError: it does not answer as it did in training, or cannot be loaded.
+    """
+    if _absent():
+        return False
+    command = [sys.executable, "-m", REPLAY_MODULE, str(package.folder)]
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    word = parse_termination(process.stdout)
+    if isinstance(word, Failure):
+        raise PackageError(word.reason, word.message)
+    if process.returncode:
+        raise PackageError(Reason.INTERNAL, f"the replay of the sample ended with status {process.returncode}")
+    return True
+
+
 def command() -> list[str]:
     """The command of the runtime.
 
     Raises:
         LocalRunError: it is not installed.
     """
-    wanted = ("sluice_runtime", "bentoml", "onnxruntime")
-    absent = [name for name in wanted if importlib.util.find_spec(name) is None]
-    if absent:
+    if absent := _absent():
         raise LocalRunError(f"{', '.join(absent)} is not installed here; pip install 'sluice-serving[serving]'")
     return [sys.executable, "-m", MODULE]
+
+
+def _absent() -> list[str]:
+    wanted = ("sluice_runtime", "bentoml", "onnxruntime")
+    return [name for name in wanted if importlib.util.find_spec(name) is None]
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:

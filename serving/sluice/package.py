@@ -1,6 +1,6 @@
 """The model package: a folder with `model.yaml` and `model.onnx`, or an archive of it. Written and opened here.
 
-A package is data only. Nothing in it is executed when it is opened.
+Nothing in a package is executed when it is opened. It is data only, unless its manifest declares `preprocessing`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,24 @@ from sluice.archive import extract_archive, write_archive
 from sluice.config import DEFAULT_PACKAGE_BYTES
 from sluice.digest import package_digest, package_files
 from sluice.failures import PackageError, Reason
-from sluice.manifest import MANIFEST_FILE, MODEL_FILE, README_FILE, Card, Manifest, dump_manifest, load_manifest
+from sluice.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    README_FILE,
+    SAMPLE_FILE,
+    STATISTICS_FILE,
+    Card,
+    Manifest,
+    TensorSpec,
+    dump_manifest,
+    load_manifest,
+)
+from sluice.parts import Parts, check_parts, sampled_signature
 from sluice.pickles import refuse_pickles
 from sluice.uri import ARCHIVE_SUFFIXES
+
+_Signature = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
+_NO_PARTS = Parts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +72,53 @@ def open_package(folder: Path, expected_digest: str | None = None) -> Package:
     for name in (MANIFEST_FILE, MODEL_FILE):
         if not (folder / name).is_file():
             raise PackageError(Reason.INVALID_PACKAGE, _missing(folder, name))
-    refuse_pickles(folder, package_files(folder))
-    return Package(folder, load_manifest(folder / MANIFEST_FILE), digest)
+    files = list(package_files(folder))
+    refuse_pickles(folder, files)
+    manifest = load_manifest(folder / MANIFEST_FILE)
+    check_parts(folder, manifest, files)
+    return Package(folder, manifest, digest)
 
 
 def write_package(
-    model_path: Path, name: str, version: str, out: Path, *, card: Card | None = None, doc: Path | None = None
+    model_path: Path,
+    name: str,
+    version: str,
+    out: Path,
+    *,
+    card: Card | None = None,
+    doc: Path | None = None,
+    parts: Parts = _NO_PARTS,
+    preprocess: Path | None = None,
+    check: Callable[[Package], None] = lambda package: None,
 ) -> str:
     """Make a package of an ONNX file (with its external data files, if it has any).
 
     `out` names an archive when it ends in .tar.gz or .tgz, otherwise a folder that does not exist yet. The signature
     comes from the graph; this needs the `onnx` package. `doc` is a Markdown file that becomes the package's README.
+    `preprocess` is a graph that is put in front of the model's, so that the package holds one graph. `check` sees the
+    package before anybody else does; what it raises keeps the package from its place.
     Equal inputs give equal bytes, and `out` appears only when it is complete.
 
     Returns the package's digest, which is the same for folder and archive.
 
     Raises:
         PackageError: the graph cannot be served; SignatureUnsupported names the tensor.
-        ValueError: a name or version that cannot be one (pydantic.ValidationError).
+        ValueError: a name or version that cannot be one (pydantic.ValidationError), or parts that do not fit.
         FileExistsError: `out` exists.
         FileNotFoundError: the model, or a file that holds its tensors, is not there.
     """
     with new_package(out) as folder:
-        return _write_folder(model_path, folder, name=name, version=version, card=card, doc=doc).digest
+        inputs, outputs = _write_graph(model_path, preprocess, folder)
+        if parts.code is not None:
+            inputs, outputs = _signature_of_code(parts)
+        manifest = Manifest(name=name, version=version, inputs=inputs, outputs=outputs, card=card, **parts.declared())
+        parts.copy_to(folder)
+        if doc is not None:
+            shutil.copyfile(doc, folder / README_FILE)
+        (folder / MANIFEST_FILE).write_text(dump_manifest(manifest), encoding="utf-8")
+        package = open_package(folder)
+        check(package)
+        return package.digest
 
 
 @contextlib.contextmanager
@@ -124,26 +163,34 @@ def opened(source: Path, max_bytes: int = DEFAULT_PACKAGE_BYTES) -> Iterator[Pac
         yield open_package(Path(scratch))
 
 
-def _write_folder(
-    model_path: Path, out: Path, *, name: str, version: str, card: Card | None, doc: Path | None
-) -> Package:
+def _write_graph(model_path: Path, preprocess: Path | None, out: Path) -> _Signature:
+    """Put the graph into a package's folder; returns its inputs and outputs."""
     # Only who writes packages needs the onnx package; the operator and the runtime just open them.
     from sluice.graph import external_files, read_graph, signature_of  # noqa: PLC0415
+    from sluice.merging import merged  # noqa: PLC0415
 
+    if preprocess is not None:
+        graph = merged(preprocess, model_path)
+        (out / MODEL_FILE).write_bytes(graph.SerializeToString(deterministic=True))
+        return signature_of(graph)
     graph = read_graph(model_path)
-    inputs, outputs = signature_of(graph)
-    manifest = Manifest(name=name, version=version, inputs=inputs, outputs=outputs, card=card)
+    signature = signature_of(graph)
     shutil.copyfile(model_path, out / MODEL_FILE)
     for location in external_files(graph):
         _copy_tensors(model_path.parent / location, out / location)
-    if doc is not None:
-        shutil.copyfile(doc, out / README_FILE)
-    (out / MANIFEST_FILE).write_text(dump_manifest(manifest), encoding="utf-8")
-    return open_package(out)
+    return signature
+
+
+def _signature_of_code(parts: Parts) -> _Signature:
+    if parts.sample is None:
+        raise ValueError(
+            "a package with Python code needs a sample, which says what it is asked with and what it gives"
+        )
+    return sampled_signature(parts.sample)
 
 
 def _copy_tensors(source: Path, target: Path) -> None:
-    if target.name in (MANIFEST_FILE, MODEL_FILE, README_FILE):
+    if target.name in (MANIFEST_FILE, MODEL_FILE, README_FILE, SAMPLE_FILE, STATISTICS_FILE):
         raise PackageError(
             Reason.INVALID_PACKAGE, f"tensor data is called {target.name!r} like a part of the package; rename it"
         )

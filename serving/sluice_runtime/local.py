@@ -66,6 +66,8 @@ def prepare(run: LocalRun, scratch: Path) -> tuple[RuntimeConfig, Package]:
         "grpc_port": run.grpc_port,
         "threads": run.threads,
         "providers": run.providers,
+        # This machine is no image: what is installed tells whether a package's code has its libraries.
+        "environment_file": None,
         # Nobody routes to this process, so nobody has to be waited for.
         "drain_seconds": 0,
     }

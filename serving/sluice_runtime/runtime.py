@@ -16,12 +16,15 @@ from pathlib import Path
 from sluice.config import RuntimeConfig
 from sluice.failures import PackageError, Reason
 from sluice.manifest import Manifest
-from sluice.package import open_package
+from sluice.package import Package, open_package
 from sluice_runtime.batching import Batcher
 from sluice_runtime.cpu import allowed_cpus, cpu_quota, cpu_request, usable_threads
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import Model, Plane
-from sluice_runtime.sessions import Session, load_session, row_independent, warm_up
+from sluice_runtime.preprocessing.environment import check_environment
+from sluice_runtime.preprocessing.predictor import load_code
+from sluice_runtime.replay import replay_sample
+from sluice_runtime.sessions import Predictor, load_session, row_independent, warm_up
 from sluice_runtime.step import unforeseen
 
 log = logging.getLogger(__name__)
@@ -37,13 +40,15 @@ they do, and their memory is not the pod's."""
 class Loaded:
     """A session that is ready to serve. `max_rows` is 1 when its rows must not share a run.
 
-    `max_bytes`: inputs that share a run hold no more; a single request may.
+    `max_bytes`: inputs that share a run hold no more; a single request may. `bounded`: the shapes of its inputs tell
+    what a run costs, and it can be stopped: Python code, for one, cannot.
     """
 
-    session: Session
+    session: Predictor
     manifest: Manifest
     max_rows: int
     max_bytes: float
+    bounded: bool
 
 
 class Runtime:
@@ -92,7 +97,7 @@ class Runtime:
             max_delay=self.config.batching.max_delay_seconds,
             max_wait=limits.max_wait_seconds,
             deadline=limits.deadline_seconds,
-            bounded=loaded.session.signature.bounded,
+            bounded=loaded.bounded,
             observe=self.metrics.observe_run,
             observe_wait=self.metrics.observe_wait,
         )
@@ -118,15 +123,32 @@ def load(config: RuntimeConfig) -> Loaded:
     quota, request = cpu_quota(), cpu_request()
     threads = config.threads or usable_threads(quota, request, allowed_cpus())
     alone = quota is None and request is None  # nobody else is meant to use the CPUs on which a thread waits
-    session = load_session(package, threads, spinning=alone and threads > 1, providers=config.providers)
+    has_code = package.manifest.preprocessing is not None
+    if has_code:
+        check_environment(package, config.environment_file)
+    graph = load_session(package, threads, spinning=alone and threads > 1, providers=config.providers)
+    session: Predictor = load_code(package, graph) if has_code else graph
     max_bytes = math.inf if config.providers else BATCH_BYTES
     max_rows = _shared_rows(session, config.batching.max_size, max_bytes)
     warm_up(session, max_rows)
+    replay(package, session)
     log.info("loaded %s with %d threads", package.digest, threads)
-    return Loaded(session, package.manifest, max_rows, max_bytes)
+    return Loaded(session, package.manifest, max_rows, max_bytes, session.signature.bounded and not has_code)
 
 
-def _shared_rows(session: Session, max_size: int, max_bytes: float) -> int:
+def replay(package: Package, session: Predictor) -> None:
+    """Replay the package's sample, if it has one: together, and alone where rows are meant to be.
+
+    Raises:
+        PackageError: SampleMismatch, or InvalidPackage for a sample that is none.
+    """
+    if package.manifest.sample is not None:
+        # What code does to rows is never meant to depend on others; a graph may well be asked for something of a batch.
+        by_design = package.manifest.preprocessing is None and not row_independent(session)
+        replay_sample(package, session, rows_alone=session.signature.batchable and not by_design)
+
+
+def _shared_rows(session: Predictor, max_size: int, max_bytes: float) -> int:
     if session.signature.batchable:
         max_size = int(max(1, min(max_size, max_bytes // (session.signature.row_bytes or 1))))
     if not session.signature.batchable or max_size == 1:

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -20,11 +20,18 @@ from sluice_runtime.accelerators import load_libraries, session_on
 from sluice_runtime.examples import example
 from sluice_runtime.locales import default_locale
 from sluice_runtime.ortvalues import run_values
+from sluice_runtime.running import Runner
 from sluice_runtime.signature import Signature, Tensor, Tensors, agree, read_signature
 
 log = logging.getLogger(__name__)
 
 _TOO_NEW = re.compile(r"Opset \d+ is under development|Unsupported model IR version|unsupported .*opset", re.I)
+
+
+class Predictor(Runner, Protocol):
+    """What is served: a session, or a package's code around one."""
+
+    signature: Signature
 
 
 class Session:
@@ -56,7 +63,8 @@ class Session:
 
 
 def load_session(package: Package, threads: int, spinning: bool, providers: Sequence[Provider] = ()) -> Session:
-    """Load a package's graph onto the processors named and check it against its manifest.
+    """Load a package's graph onto the processors named and check it against its manifest, which with `preprocessing`
+    speaks of the code around it.
 
     Raises:
         PackageError: ModelCorrupt, OpsetUnsupported, SignatureUnsupported, SignatureMismatch or AcceleratorUnavailable.
@@ -72,11 +80,12 @@ def load_session(package: Package, threads: int, spinning: bool, providers: Sequ
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         raise _explain(error, package.model_path) from error
     signature = read_signature(session.get_inputs(), session.get_outputs())
-    agree(signature, package.manifest)
+    if package.manifest.preprocessing is None:
+        agree(signature, package.manifest)
     return Session(session, signature)
 
 
-def warm_up(session: Session, max_rows: int) -> None:
+def warm_up(session: Predictor, max_rows: int) -> None:
     """Run once with one row and once with the largest batch, so that no request pays for first-time allocations.
 
     A graph may refuse the made-up rows and serve real ones well, so a failure here is only logged.
@@ -123,7 +132,7 @@ def _explain(error: Exception, path: Path) -> PackageError:
     )
 
 
-def row_independent(session: Session) -> bool:
+def row_independent(session: Predictor) -> bool:
     """Try whether rows may share a run: two made-up rows must give alone what they give together.
 
     A graph can have an open first dimension and still mix its rows (a mean over the batch, say). A graph that

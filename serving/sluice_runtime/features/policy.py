@@ -1,0 +1,160 @@
+"""What becomes of features that are missing, too old, or not to be had: an error, the declared default, or a missing
+value that the model is made for. Never a wrong answer in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sluice.config import FeatureLookup
+from sluice.contract import Feature, FeatureReferences
+from sluice.failures import PackageError, Reason
+from sluice.manifest import Datatype
+from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.features.client import StoreError
+from sluice_runtime.features.conversion import Unusable, can_be_missing, column, converter
+from sluice_runtime.features.rows import Key, Row
+from sluice_runtime.signature import Tensor
+
+MISSING, STALE, OUTAGE = "missing", "stale", "outage"
+
+_MOST_NOTES = 32
+_SHOWN = 64
+
+Count = Callable[[str, str, int], None]
+_Asked = tuple[Key, Row | StoreError]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Features of a request: one value a row, in the datatype of the input that each goes to.
+
+    `notes`: what a caller should know, such as `size=default(outage)` or, where there is no default and the model takes
+    missing values, `size=missing(stale)`.
+    """
+
+    values: Mapping[str, Tensor]
+    notes: tuple[str, ...] = ()
+
+
+class Policy:
+    """Decides by the deployment's `onMissing` and `onOutage` and the features' defaults.
+
+    `nullable`: features whose place in the inputs may be NaN or empty: a null of the store's is a value of theirs.
+    """
+
+    def __init__(
+        self,
+        lookup: FeatureLookup,
+        references: FeatureReferences,
+        datatypes: Mapping[str, Datatype],
+        nullable: Collection[str],
+        count: Count,
+    ) -> None:
+        self._features = references.features
+        self._entities = tuple(entity.name for entity in references.entities)
+        self._places = {feature.name: place for place, feature in enumerate(references.features)}
+        self._datatypes = datatypes
+        self._defaults = {feature.name: _default(feature, datatypes[feature.name]) for feature in references.features}
+        self._nullable = frozenset(name for name in nullable if can_be_missing(datatypes[name]))
+        self._defaulted = {
+            MISSING: lookup.on_missing == "Default",
+            STALE: lookup.on_missing == "Default",
+            OUTAGE: lookup.on_outage == "Default",
+        }
+        self._count = count
+
+    def fetched(
+        self, keys: Sequence[Key], found: Mapping[Key, Row | StoreError], wanted: Sequence[str], now: float
+    ) -> Fetched:
+        """The wanted features of these entities, one a row. `now`: seconds since 1970.
+
+        Raises:
+            RequestError: UNKNOWN, where the store knows nothing of an entity; FEATURES, where a feature cannot be had.
+        """
+        rows = [found[key] for key in keys]
+        places = [self._places[name] for name in wanted]
+        if all(type(row) is Row and now < row.plain_until for row in rows):
+            return Fetched({name: self._plain(rows, name, place) for name, place in zip(wanted, places, strict=True)})
+        asked = list(zip(keys, rows, strict=True))
+        self._refuse_unknown(asked)
+        notes: list[str] = []
+        values = {name: self._column(asked, name, now, notes) for name in wanted}
+        return Fetched(values, _bounded(notes))
+
+    def _plain(self, rows: Sequence[Any], name: str, place: int) -> Tensor:
+        return column([row.values[place] for row in rows], self._datatypes[name])
+
+    def _refuse_unknown(self, asked: Sequence[_Asked]) -> None:
+        if self._defaulted[MISSING]:
+            return
+        for key, row in asked:
+            if isinstance(row, Row) and not row.known:
+                raise RequestError(Kind.UNKNOWN, f"the feature store knows no {self._told(key)}")
+
+    def _column(self, asked: Sequence[_Asked], name: str, now: float, notes: list[str]) -> Tensor:
+        values: list[Any] = []
+        counts: dict[tuple[str, str], int] = {}
+        for key, row in asked:
+            value, reason = self._value(key, row, name, now)
+            if reason is not None:
+                value = self._instead(key, row, name, reason)
+                kind = "missing" if value is None else "default"
+                counts[kind, reason] = counts.get((kind, reason), 0) + 1
+            values.append(value)
+        for (kind, reason), rows in sorted(counts.items()):
+            notes.append(f"{name}={kind}({reason})")
+            self._count(name, reason, rows)
+        return column(values, self._datatypes[name])
+
+    def _value(self, key: Key, row: Row | StoreError, name: str, now: float) -> tuple[Any, str | None]:
+        """The store's value, and why it cannot be used, if it cannot."""
+        if isinstance(row, StoreError):
+            return None, OUTAGE
+        place = self._places[name]
+        value = row.values[place]
+        if isinstance(value, Unusable):
+            raise RequestError(Kind.FEATURES, f"feature {name!r} of {self._told(key)} {value.why}")
+        if value is None:
+            # A null beside values is a fact about the entity; of an unknown entity nothing is known.
+            fact = row.known and name in self._nullable and not self._replaces(MISSING, name)
+            return None, None if fact else MISSING
+        return value, STALE if now >= row.until[place] else None
+
+    def _instead(self, key: Key, row: Row | StoreError, name: str, reason: str) -> Any:
+        """What is used in place of a value, None being a missing one."""
+        if self._replaces(reason, name):
+            return self._defaults[name]
+        if self._defaulted[reason] and name in self._nullable:
+            return None
+        if isinstance(row, StoreError):
+            raise RequestError(Kind.FEATURES, f"{row.message}; feature {name!r} cannot be had")
+        words = "has no value" if reason == MISSING else "has a value that is too old, or of no known age,"
+        raise RequestError(Kind.FEATURES, f"feature {name!r} of {self._told(key)} {words} in the feature store")
+
+    def _replaces(self, reason: str, name: str) -> bool:
+        return self._defaulted[reason] and self._defaults[name] is not None
+
+    def _told(self, key: Key) -> str:
+        return ", ".join(f"{name} {str(value)[:_SHOWN]!s}" for name, value in zip(self._entities, key, strict=True))
+
+
+def _default(feature: Feature, datatype: Datatype) -> Any:
+    if feature.default is None:
+        return None
+    value = converter(datatype)(feature.default)
+    if value is None and feature.default == "" and datatype is Datatype.BYTES:
+        return ""
+    if value is None or isinstance(value, Unusable):
+        why = value.why if isinstance(value, Unusable) else "is no value"
+        raise PackageError(
+            Reason.INVALID_PACKAGE, f"the default of feature {feature.name!r}, {feature.default!r}, {why}"
+        )
+    return value
+
+
+def _bounded(notes: Sequence[str]) -> tuple[str, ...]:
+    more = len(notes) - _MOST_NOTES
+    return tuple(notes) if more <= 0 else (*notes[:_MOST_NOTES], f"and {more} more")

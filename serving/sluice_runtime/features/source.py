@@ -1,0 +1,251 @@
+"""THE PATH of a lookup: cache -> gather -> ask the store -> policy -> receiver.
+
+What a request leaves out is asked for by the entities that it names. Requests share calls, rows are remembered as long
+as the deployment allows, and an entity asked for by many at once is asked for once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sluice.config import FeatureLookup
+from sluice.contract import FeatureReferences
+from sluice.manifest import Datatype
+from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.features.cache import Cache
+from sluice_runtime.features.client import Client, StoreError, Trouble
+from sluice_runtime.features.credentials import Credentials
+from sluice_runtime.features.gathering import Gathering
+from sluice_runtime.features.metrics import FeatureMetrics
+from sluice_runtime.features.policy import Fetched, Policy
+from sluice_runtime.features.rows import AnswerError, Key, Reader, Row
+from sluice_runtime.signature import Tensors
+
+__all__ = ["FeatureSource", "Fetched", "Lookup", "Receiver"]
+
+MOST_ENTITIES = 4096
+"""Different ones in one request."""
+
+_LONGEST_KEY = 1024
+_LARGEST_KEY = 2**63 - 1
+"""Feast's keys are 64 bits with a sign."""
+
+_ROWS_OF_A_CALL = (16, 256)
+_VALUES_OF_A_CALL = 20_000
+"""Reading these takes about 5 ms of the event loop."""
+
+
+class Receiver(Protocol):
+    """Who waits for the features; an `asyncio.Future` is one."""
+
+    def done(self) -> bool:
+        """True when it needs none any more."""
+        ...
+
+    def set_result(self, result: Fetched, /) -> None:
+        """Take the features."""
+        ...
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """Take an error."""
+        ...
+
+
+class FeatureSource:
+    """The features of one model. To be made and used within one running event loop; the store need not be there.
+
+    `datatypes`: of the inputs that the features go to. `nullable`: features whose place may be NaN or empty text.
+    `clock`: monotonic seconds, for the cache; `now`: seconds since 1970, for ages.
+    """
+
+    def __init__(
+        self,
+        lookup: FeatureLookup,
+        references: FeatureReferences,
+        datatypes: Mapping[str, Datatype],
+        metrics: FeatureMetrics,
+        *,
+        nullable: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.metrics = metrics
+        self.policy = Policy(lookup, references, datatypes, nullable, metrics.default)
+        self.now = now
+        self._names = tuple(entity.name for entity in references.entities)
+        self._reader = Reader(references, datatypes)
+        self._cache = Cache(lookup.cache_seconds, lookup.cache_entries)
+        self._clock = clock
+        folder = Path(lookup.credentials_dir) if lookup.credentials_dir else None
+        self._client = Client(lookup.url, references, Credentials(folder), lookup.timeout_seconds)
+        least, most = _ROWS_OF_A_CALL
+        most_keys = max(least, min(most, _VALUES_OF_A_CALL // len(references.features)))
+        self._gathering = Gathering(self._asked, seconds=lookup.timeout_seconds, most_keys=most_keys)
+
+    async def stop(self) -> None:
+        """Close everything; lookups that still wait end with an error."""
+        await self._gathering.close()
+        await self._client.close()
+        self.metrics.close()
+
+    def lookup(
+        self, entities: Tensors, wanted: Sequence[str], rows: int, deadline: float, receiver: Receiver
+    ) -> Lookup | None:
+        """Find the wanted features of entities, by the names of the keys, one a row.
+
+        The receiver is called once, on the loop: before this returns where nothing has to be asked. What is returned
+        otherwise can be forgotten. `deadline`: by the event loop's clock.
+        """
+        if rows == 0:
+            receiver.set_result(self.policy.fetched((), {}, wanted, 0.0))
+            return None
+        try:
+            keys = self._keys(entities)
+            lookup = Lookup(self, self._gathering, keys=keys, wanted=wanted, deadline=deadline, receiver=receiver)
+            lookup.begin(self._cache.get, self._clock())
+        except RequestError as error:
+            receiver.set_exception(error)
+            return None
+        return None if lookup.finished else lookup
+
+    def _keys(self, entities: Tensors) -> list[Key]:
+        columns = [entities[name].tolist() for name in self._names]
+        keys: list[Key] = list(zip(*columns, strict=True))
+        for name, column in zip(self._names, columns, strict=True):
+            for value in column:
+                if len(value) > _LONGEST_KEY if isinstance(value, str) else value > _LARGEST_KEY:
+                    raise RequestError(Kind.INVALID, f"a key in {name!r} is longer than any that a feature store has")
+        return keys
+
+    async def _asked(self, keys: Sequence[Key]) -> Sequence[Row]:
+        """Rows of the store, which are kept for a while.
+
+        Raises:
+            StoreError: there are none.
+        """
+        asked_at, started, outcome = self._clock(), time.perf_counter(), "answered"
+        try:
+            body = await self._client.ask(keys)
+            rows = self._reader.read(body, keys, self.now())
+        except AnswerError as error:
+            outcome = Trouble.INVALID.value
+            raise StoreError(Trouble.INVALID, f"the feature store's answer is of no use: {error}") from error
+        except StoreError as error:
+            outcome = error.trouble.value
+            raise
+        finally:
+            self.metrics.call(outcome, time.perf_counter() - started)
+        for key, row in zip(keys, rows, strict=True):
+            self._cache.put(key, row, asked_at)
+        self.metrics.keys("store", len(keys))
+        return rows
+
+
+class Lookup:
+    """One request's wait for its features."""
+
+    def __init__(
+        self,
+        source: FeatureSource,
+        gathering: Gathering,
+        *,
+        keys: Sequence[Key],
+        wanted: Sequence[str],
+        deadline: float,
+        receiver: Receiver,
+    ) -> None:
+        self.finished = False
+        self._source = source
+        self._gathering = gathering
+        self._keys = keys
+        self._wanted = wanted
+        self._deadline = deadline
+        self._receiver = receiver
+        self._found: dict[Key, Row | StoreError] = {}
+        self._missing: set[Key] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = time.perf_counter()
+
+    def begin(self, cached: Callable[[Key, float], Row | None], now: float) -> None:
+        """Answer from the cache, or wait for the store.
+
+        Raises:
+            RequestError: INVALID, for more entities than one request may ask for.
+        """
+        missing: list[Key] = []
+        for key in dict.fromkeys(self._keys):
+            row = cached(key, now)
+            if row is None:
+                missing.append(key)
+            else:
+                self._found[key] = row
+        if len(missing) > MOST_ENTITIES:
+            raise RequestError(Kind.INVALID, f"a request asks for {MOST_ENTITIES} entities at most")
+        self._source.metrics.keys("cache", len(self._found))
+        new = sum(not self._gathering.joins(key) for key in missing)
+        self._source.metrics.keys("shared", len(missing) - new)
+        refusal = self._gathering.refusal(new) if new else None
+        if refusal is not None:
+            self._found.update(dict.fromkeys(missing, refusal))
+        elif missing:
+            self._wait(missing)
+            return
+        self._finish()
+
+    def forget(self) -> None:
+        """The caller is gone."""
+        if self.finished:
+            return
+        self._end()
+        self._source.metrics.lookup("abandoned", time.perf_counter() - self._started)
+        for key in self._missing:
+            self._gathering.leave(key, self)
+
+    def landed(self, key: Key, found: Row | StoreError, asked_at: float) -> None:
+        """Take one of the rows."""
+        if self.finished:
+            return
+        self._found[key] = found
+        self._missing.discard(key)
+        if not self._missing:
+            self._finish()
+
+    def _wait(self, missing: Sequence[Key]) -> None:
+        self._missing = set(missing)
+        loop = asyncio.get_running_loop()
+        # The loop's clock has whole milliseconds; one more makes sure that the deadline has passed.
+        self._timer = loop.call_at(self._deadline + 0.001, self._late)
+        for key in missing:
+            self._gathering.join(key, self)
+
+    def _late(self) -> None:
+        for key in self._missing:
+            self._gathering.leave(key, self)
+        self._give(RequestError(Kind.DEADLINE, "no features within the time given"), "deadline")
+
+    def _finish(self) -> None:
+        try:
+            fetched = self._source.policy.fetched(self._keys, self._found, self._wanted, self._source.now())
+        except RequestError as error:
+            self._give(error, "unknown" if error.kind is Kind.UNKNOWN else "failed")
+        else:
+            self._give(fetched, "noted" if fetched.notes else "found")
+
+    def _give(self, outcome: Fetched | RequestError, word: str) -> None:
+        self._end()
+        self._source.metrics.lookup(word, time.perf_counter() - self._started)
+        if self._receiver.done():
+            return
+        if isinstance(outcome, RequestError):
+            self._receiver.set_exception(outcome)
+        else:
+            self._receiver.set_result(outcome)
+
+    def _end(self) -> None:
+        self.finished = True
+        if self._timer is not None:
+            self._timer.cancel()

@@ -44,6 +44,9 @@ class Reason(StrEnum):
     ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
     CODE_FAILED = "CodeFailed"
     ACCELERATOR_UNAVAILABLE = "AcceleratorUnavailable"
+    FEATURES_INVALID = "FeaturesInvalid"
+    FEATURES_REFUSED = "FeaturesRefused"
+    FEATURES_UNAVAILABLE = "FeaturesUnavailable"
     NO_SPACE = "NoSpace"
     INTERNAL = "InternalError"
 
@@ -53,7 +56,15 @@ class Reason(StrEnum):
         return self not in TRANSIENT
 
 
-TRANSIENT = frozenset({Reason.SOURCE_UNREACHABLE, Reason.SOURCE_CHANGED, Reason.NO_SPACE, Reason.INTERNAL})
+TRANSIENT = frozenset(
+    {
+        Reason.SOURCE_UNREACHABLE,
+        Reason.SOURCE_CHANGED,
+        Reason.FEATURES_UNAVAILABLE,
+        Reason.NO_SPACE,
+        Reason.INTERNAL,
+    }
+)
 
 
 class PackageError(Exception):

@@ -1,0 +1,121 @@
+"""DuckDB files, and Parquet and Delta tables: all of them answer DuckDB's SQL, and are read a batch at a time."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from sluice_features.datatypes import is_time
+from sluice_features.errors import FeaturesError, invalid, unavailable
+from sluice_features.sources.reading import BATCH_ROWS, Context, Window, selection, statement
+from sluice_features.sources.types import Delta, DuckDb, Parquet
+
+MEMORY = "256MB"
+"""What a query may hold of it; the rest goes to disk."""
+
+
+class DuckDbReading:
+    """A selection in a connection of DuckDB's."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, chosen: str, context: Context) -> None:
+        self._connection, self._chosen, self._context = connection, chosen, context
+        with told(context):
+            found = connection.sql(f"SELECT * FROM {chosen} LIMIT 0").to_arrow_table().schema  # noqa: S608
+        self.schema: Mapping[str, pa.DataType] = dict(zip(found.names, found.types, strict=True))
+
+    def batches(self, columns: tuple[str, ...], timestamp: str, window: Window) -> Iterator[pa.RecordBatch]:
+        """Rows as DuckDB gives them."""
+        condition = window.condition(timestamp) if is_time(self.schema[timestamp]) else ""
+        with told(self._context):
+            found = self._connection.sql(statement(self._chosen, columns, condition))
+            yield from found.to_arrow_reader(BATCH_ROWS)
+
+
+@contextmanager
+def open_duckdb(source: DuckDb, query: str | None, table: str | None, context: Context) -> Iterator[DuckDbReading]:
+    """A DuckDB file.
+
+    Raises:
+        FeaturesError: FeaturesInvalid for a file that is not there or a query that DuckDB refuses; FeaturesUnavailable
+            while another program writes to the file.
+    """
+    path = context.place(source.path)
+    if not Path(path).is_file():
+        raise invalid(f"there is no DuckDB file at {context.secrets.scrubbed(path)}")
+    with told(context):
+        connection = duckdb.connect(path, read_only=True)
+    with connection:
+        _prepare(connection)
+        yield DuckDbReading(connection, selection(query, table), context)
+
+
+@contextmanager
+def open_files(
+    source: Parquet | Delta, query: str | None, table: str | None, context: Context
+) -> Iterator[DuckDbReading]:
+    """Parquet or Delta tables; raises as `open_duckdb` does."""
+    find = parquet_dataset if isinstance(source, Parquet) else delta_dataset
+    with duckdb.connect() as connection:
+        _prepare(connection)
+        for name, place in source.tables.items():
+            connection.register(name, find(context.place(place), context))
+        only = next(iter(source.tables))
+        yield DuckDbReading(connection, selection(query, table or only), context)
+
+
+def parquet_dataset(place: str, context: Context) -> ds.Dataset:
+    """The files at a path, below a folder, of a pattern, or at a URI."""
+    found: str | list[str] = place
+    if "://" not in place and glob.has_magic(place):
+        found = sorted(glob.glob(place, recursive=True))
+        if not found:
+            raise invalid(f"no file matches {context.secrets.scrubbed(place)}")
+    try:
+        return ds.dataset(found, format="parquet", partitioning="hive")
+    except FileNotFoundError as error:
+        raise invalid(f"there is nothing at {context.secrets.scrubbed(place)}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise unavailable(
+            f"{context.secrets.scrubbed(place)} cannot be read: {context.secrets.scrubbed(error)}"
+        ) from error
+
+
+def delta_dataset(place: str, context: Context) -> ds.Dataset:
+    """The latest version of a Delta table."""
+    import deltalake  # noqa: PLC0415 slow to come, and needed for these alone
+    from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415
+
+    try:
+        return deltalake.DeltaTable(place).to_pyarrow_dataset()
+    except TableNotFoundError as error:
+        raise invalid(f"there is no Delta table at {context.secrets.scrubbed(place)}") from error
+    except (DeltaError, OSError) as error:
+        raise unavailable(
+            f"{context.secrets.scrubbed(place)} cannot be read: {context.secrets.scrubbed(error)}"
+        ) from error
+
+
+@contextmanager
+def told(context: Context) -> Iterator[None]:
+    """Turn what DuckDB raises into what to do about it."""
+    try:
+        yield
+    except FeaturesError:
+        raise
+    except (duckdb.IOException, duckdb.InterruptException, pa.ArrowException, OSError) as error:
+        raise unavailable(f"DuckDB: {context.secrets.scrubbed(error)}") from error
+    except duckdb.Error as error:
+        raise invalid(f"DuckDB refuses the query: {context.secrets.scrubbed(error)}") from error
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    settings: dict[str, Any] = {"memory_limit": MEMORY, "TimeZone": "UTC"}
+    for name, value in settings.items():
+        connection.execute(f"SET {name} = '{value}'")

@@ -9,7 +9,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 SOURCES := operator serving tests
 
-.PHONY: help setup demo test test-integrations check bench cluster cluster-down images sbom fmt generate lock lock-check
+.PHONY: help setup demo demo-store test test-integrations check bench cluster cluster-down images sbom fmt generate lock lock-check
 
 help: ## show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ setup: $(READY) ## install the locked Python packages into .venv
 
 demo: $(READY) ## the main job on a real cluster: canary, rollback, refusal, operator killed; checks its own claims
 	@$(PYTHON) -m demo
+
+demo-store: $(READY) ## what will store 42 earn: warehouse, features, training, registry, access, canary, a store that goes away
+	@$(PYTHON) -m demo_store
 
 test: $(READY) cluster images ## unit, runtime, router, control plane, chart, architecture and e2e tests
 	@mkdir -p build

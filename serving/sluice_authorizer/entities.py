@@ -26,7 +26,7 @@ from sluice_runtime.protocol.codec import decode_request
 from sluice_runtime.protocol.compression import IDENTITY, inflate
 from sluice_runtime.protocol.messages import decode_message
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
-from sluice_runtime.signature import Signature, Tensor, Tensors
+from sluice_runtime.signature import Requests, Tensor, Tensors
 
 Entities = dict[str, list[Any]]
 
@@ -48,7 +48,7 @@ _DATATYPES = frozenset(Datatype)
 class _Declared:
     """Stands for the model: it takes what the request says."""
 
-    signature: Signature
+    requests: Requests
 
 
 def read_entities(asked: Asked, form: Form, body: bytes, names: Iterable[str], most_bytes: int) -> Entities | Refusal:
@@ -88,7 +88,7 @@ def _read_rest(headers: Mapping[bytes, bytes], body: bytes, most_bytes: int) -> 
     items = document.get("inputs")
     model = _declared((item.get("name"), item.get("datatype")) for item in _objects(items))
     request, _ = decode_request(body, model, json_bytes)
-    return request.inputs, {spec.name: spec.datatype for spec in model.signature.inputs}
+    return request.inputs, {spec.name: spec.datatype for spec in model.requests.inputs}
 
 
 def _read_grpc(headers: Mapping[bytes, bytes], body: bytes, most_bytes: int) -> tuple[Tensors, dict[str, Datatype]]:
@@ -102,7 +102,7 @@ def _read_grpc(headers: Mapping[bytes, bytes], body: bytes, most_bytes: int) -> 
     except DecodeError as error:
         raise _invalid("the message is no ModelInferRequest") from error
     model = _declared((item.name, item.datatype) for item in message.inputs)
-    return decode_message(message, model, None).inputs, {spec.name: spec.datatype for spec in model.signature.inputs}
+    return decode_message(message, model, None).inputs, {spec.name: spec.datatype for spec in model.requests.inputs}
 
 
 def _json_bytes(value: bytes | None, length: int) -> int | None:
@@ -147,7 +147,7 @@ def _declared(inputs: Iterable[tuple[Any, Any]]) -> _Declared:
         if name in specs:
             raise _invalid(f"input {name!r} is there twice")
         specs[name] = TensorSpec(name=name, datatype=Datatype(datatype), shape=())
-    return _Declared(Signature(tuple(specs.values()), (), batchable=False))
+    return _Declared(Requests(tuple(specs.values())))
 
 
 def _values(tensor: Tensor, datatype: Datatype) -> list[Any]:

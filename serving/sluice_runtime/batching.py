@@ -73,6 +73,7 @@ class Batcher:
         self._guard = guard or LoopGuard(runner)
         self._queue: deque[Work] = deque()
         self._queued_rows = 0
+        self._reserved = 0
         self._running: Sequence[Work] = ()
         self._submitted = 0
         self._seen = 0
@@ -85,7 +86,7 @@ class Batcher:
     @property
     def full(self) -> bool:
         """True when the next work would be refused."""
-        return len(self._queue) >= self._max_queue or self.wait_seconds > self._promised_wait
+        return len(self._queue) + self._reserved >= self._max_queue or self.wait_seconds > self._promised_wait
 
     @property
     def wait_seconds(self) -> float:
@@ -105,7 +106,7 @@ class Batcher:
         Raises:
             RequestError: OVERLOADED.
         """
-        seconds = self._deadline if work.seconds is None else min(work.seconds, self._deadline)
+        seconds = self.seconds_for(work)
         self._admit(seconds)
         work.deadline = self._loop.time() + seconds
         if work.deadline < self._next_expiry:
@@ -115,6 +116,23 @@ class Batcher:
         self._queued_rows += work.rows
         self._submitted += 1
         self._schedule()
+
+    def seconds_for(self, work: Work) -> float:
+        """How long a work may take from now on."""
+        return self._deadline if work.seconds is None else min(work.seconds, self._deadline)
+
+    def reserve(self, work: Work) -> None:
+        """Hold a place in the queue for a work that is still to come; `release` gives it back, or up.
+
+        Raises:
+            RequestError: OVERLOADED.
+        """
+        self._admit(self.seconds_for(work))
+        self._reserved += 1
+
+    def release(self) -> None:
+        """The place is not held any longer."""
+        self._reserved -= 1
 
     def drop(self, work: Work, error: RequestError) -> None:
         """Answer a work with an error and, if it has not started, do not run it."""
@@ -134,7 +152,7 @@ class Batcher:
         self._guard.close()
 
     def _admit(self, seconds: float) -> None:
-        if len(self._queue) >= self._max_queue:
+        if len(self._queue) + self._reserved >= self._max_queue:
             raise RequestError(Kind.OVERLOADED, f"{self._max_queue} requests are waiting already; try again later")
         wait = self.wait_seconds
         if wait > min(seconds, self._promised_wait):

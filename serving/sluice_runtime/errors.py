@@ -6,13 +6,16 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What went wrong. INVALID and UNKNOWN are the caller's fault, FAILED is the model's, the others are the load's."""
+    """What went wrong. INVALID and UNKNOWN are the caller's fault, FAILED is the model's, FEATURES the feature store's,
+    the others are the load's.
+    """
 
     INVALID = "invalid"
     UNKNOWN = "unknown"
     TOO_LARGE = "too_large"
     NOT_ALLOWED = "not_allowed"
     NOT_READY = "not_ready"
+    FEATURES = "features"
     OVERLOADED = "overloaded"
     DEADLINE = "deadline"
     FAILED = "failed"
@@ -45,6 +48,7 @@ STATUS: dict[Kind, int] = {
     Kind.ABANDONED: 499,
     Kind.FAILED: 500,
     Kind.NOT_READY: 503,
+    Kind.FEATURES: 503,
     Kind.OVERLOADED: 503,
     Kind.DEADLINE: 504,
 }

@@ -36,7 +36,7 @@ REQUEST_BUCKETS = (
 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-_REJECTIONS = frozenset({Kind.TOO_LARGE, Kind.NOT_READY, Kind.OVERLOADED, Kind.DEADLINE})
+_REJECTIONS = frozenset({Kind.TOO_LARGE, Kind.NOT_READY, Kind.FEATURES, Kind.OVERLOADED, Kind.DEADLINE})
 
 
 class Histogram:
@@ -70,6 +70,7 @@ class Metrics(Collector):
         self._labels = {"model": model, "revision": revision}
         self._requests: dict[int, int] = {}
         self._rejections: dict[str, int] = {}
+        self._violations: dict[tuple[str, str, str], int] = {}
         self._load_seconds = 0.0
         self._in_flight: Callable[[], float] = lambda: 0
         self._connections: Callable[[], float] = lambda: 0
@@ -105,6 +106,11 @@ class Metrics(Collector):
         """Count a refusal by its reason, one of few."""
         self._rejections[reason] = self._rejections.get(reason, 0) + 1
 
+    def violated(self, variable: str, rule: str, action: str, values: int) -> None:
+        """Count values that break a package's data contract; all three words are the package's and the runtime's."""
+        key = variable, rule, action
+        self._violations[key] = self._violations.get(key, 0) + values
+
     def loaded(self, seconds: float) -> None:
         """Note how long the model took to load and warm up."""
         self._load_seconds = seconds
@@ -118,6 +124,7 @@ class Metrics(Collector):
         """All series, read by the registry when they are scraped."""
         yield self._by_label("sluice_requests", "Inference requests by HTTP status.", "code", self._requests)
         yield self._by_label("sluice_rejections", "Requests refused, by reason.", "reason", self._rejections)
+        yield self._violated()
         yield self._gauge("sluice_requests_in_flight", "Inference requests not yet answered.", self._in_flight())
         yield self._gauge("sluice_connections", "Open connections.", self._connections())
         yield self._gauge("sluice_model_load_seconds", "Time from start of loading to ready.", self._load_seconds)
@@ -128,6 +135,14 @@ class Metrics(Collector):
         family = CounterMetricFamily(name, text, labels=(*self._labels, label))
         for value, count in sorted(counts.items()):
             family.add_metric((*self._labels.values(), str(value)), count)
+        return family
+
+    def _violated(self) -> Metric:
+        labels = (*self._labels, "variable", "rule", "action")
+        text = "Values that break the package's data contract."
+        family = CounterMetricFamily("sluice_contract_violations", text, labels=labels)
+        for key, count in sorted(self._violations.items()):
+            family.add_metric((*self._labels.values(), *key), count)
         return family
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:

@@ -1,6 +1,7 @@
-"""THE PATH of a prediction, free of any transport: check -> batch -> run -> record.
+"""THE PATH of a prediction, free of any transport: intake -> check -> batch -> run -> record.
 
-REST, and later gRPC, translate between their wire format and this module, so that both give the same answers.
+REST and gRPC translate between their wire format and this module, so that both give the same answers. The intake, where
+a package asks for one, brings together what a request has left out: its features, which a store is asked for, among it.
 """
 
 from __future__ import annotations
@@ -13,42 +14,57 @@ from dataclasses import dataclass, field
 from sluice_runtime.answers import Answers
 from sluice_runtime.batching import Batcher
 from sluice_runtime.errors import STATUS, Kind, RequestError
+from sluice_runtime.intake.incoming import Incoming, Lookup
+from sluice_runtime.intake.intake import Fetched, Intake
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.running import Receiver, Work
-from sluice_runtime.signature import Signature, Tensor, Tensors
+from sluice_runtime.signature import Requests, Signature, Tensor, Tensors
 
 
 @dataclass(slots=True)  # not frozen: that makes each construction three times as dear
 class InferRequest:
-    """A decoded request. Without `outputs` the caller gets all of them. `timeout`: seconds it is willing to wait."""
+    """A decoded request. Without `outputs` the caller gets all of them. `timeout`: seconds it is willing to wait.
+
+    `notes`: what its caller is told beside the prediction, once it was taken in.
+    """
 
     inputs: Tensors
     outputs: tuple[str, ...] = ()
     id: str | None = None
     timeout: float | None = None
+    notes: str = ""
 
 
 @dataclass(slots=True)
 class InferResponse:
-    """A prediction: the requested outputs in the requested order."""
+    """A prediction: the requested outputs in the requested order. `notes`: how its inputs came about, if it is told."""
 
     model: Model
     id: str | None
     outputs: Mapping[str, Tensor]
+    notes: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # itself alone, so that it is cheap to look up by
 class Model:
-    """A loaded model under its public name."""
+    """A loaded model under its public name.
+
+    `intake`: None where requests carry the model's inputs as they are. `lookup`: the store's, where there is one.
+    """
 
     name: str
     version: str
     signature: Signature
     batcher: Batcher
+    intake: Intake | None = None
+    lookup: Lookup | None = None
+    requests: Requests = field(init=False)
     all_inputs: tuple[str, ...] = field(init=False)
     all_outputs: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        plain = Requests(self.signature.inputs) if self.intake is None else self.intake.requests
+        object.__setattr__(self, "requests", plain)
         object.__setattr__(self, "all_inputs", tuple(spec.name for spec in self.signature.inputs))
         object.__setattr__(self, "all_outputs", tuple(spec.name for spec in self.signature.outputs))
 
@@ -106,14 +122,23 @@ class Plane:
         """Check a request and queue it. The receiver, or else the returned work's future, gets the outputs.
 
         Raises:
-            RequestError: INVALID or OVERLOADED.
+            RequestError: INVALID or OVERLOADED, or what the feature store was answered with at once.
         """
-        model.signature.check(request.inputs)
+        receiver = receiver or asyncio.get_running_loop().create_future()
         if request.outputs:
             model.signature.check_outputs(request.outputs)
-        work = self._work(model, request, receiver or asyncio.get_running_loop().create_future())
-        model.batcher.submit(work)
-        return work
+        if model.intake is None:
+            model.signature.check(request.inputs)
+            work = self._work(model, request, receiver)
+            model.batcher.submit(work)
+            return work
+        return self._take_in(model, model.intake, request, receiver)
+
+    def forget(self, model: Model, work: Work) -> None:
+        """Do nothing more for a work whose caller is gone."""
+        if isinstance(work, Incoming):
+            work.leave()
+        model.batcher.forget(work)
 
     def begin(self) -> float:
         """Note a request's arrival; give the result to `record`."""
@@ -135,6 +160,22 @@ class Plane:
             self.answers.refuse(mark, error)
         elif response is not None:
             self.answers.keep(mark, response.model.signature.outputs_by_name, response.outputs)
+
+    def _take_in(self, model: Model, intake: Intake, request: InferRequest, receiver: Receiver) -> Work:
+        draft = intake.draft(request.inputs)
+        work = Incoming({}, request.outputs or model.all_outputs, draft.rows, (), receiver, request.timeout)
+
+        def queue(fetched: Fetched | None) -> None:
+            request.inputs, request.notes = intake.complete(draft, fetched)
+            model.signature.check(request.inputs)
+            work.take(self._work(model, request, receiver))
+            model.batcher.submit(work)
+
+        if draft.asked and model.lookup is not None:
+            work.ask(model.lookup, draft, model.batcher, queue)
+        else:
+            queue(None)
+        return work
 
     @staticmethod
     def _work(model: Model, request: InferRequest, receiver: Receiver) -> Work:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sluice.config import RuntimeConfig
 from sluice.failures import PackageError, Reason
@@ -19,6 +20,7 @@ from sluice.manifest import Manifest
 from sluice.package import Package, open_package
 from sluice_runtime.batching import Batcher
 from sluice_runtime.cpu import allowed_cpus, cpu_quota, cpu_request, usable_threads
+from sluice_runtime.intake.wiring import take_in
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import Model, Plane
 from sluice_runtime.preprocessing.environment import check_environment
@@ -26,6 +28,9 @@ from sluice_runtime.preprocessing.predictor import load_code
 from sluice_runtime.replay import replay_sample
 from sluice_runtime.sessions import Predictor, load_session, row_independent, warm_up
 from sluice_runtime.step import unforeseen
+
+if TYPE_CHECKING:
+    from sluice_runtime.features.source import FeatureSource
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +57,16 @@ class Loaded:
 
 
 class Runtime:
-    """Owns the data plane and the model's loading. One of `on_ready` and `on_failure` is called once, on the loop."""
+    """Owns the data plane and the model's loading. One of `on_ready` and `on_failure` is called once, on the loop.
 
-    def __init__(self, config: RuntimeConfig, metrics: Metrics | None = None) -> None:
+    `now`: seconds since 1970, the time of requests.
+    """
+
+    def __init__(
+        self, config: RuntimeConfig, metrics: Metrics | None = None, now: Callable[[], float] = time.time
+    ) -> None:
         self.config = config
+        self._now = now
         self.metrics = metrics or Metrics(config.name, config.revision)
         self.plane = Plane(config.name, self.metrics)
         self.failure: PackageError | None = None
@@ -63,6 +74,7 @@ class Runtime:
         self.on_ready: Callable[[], None] = lambda: None
         self._loading: asyncio.Task[None] | None = None
         self._batcher: Batcher | None = None
+        self._features: FeatureSource | None = None
 
     async def start(self) -> None:
         """Begin to load the model; returns at once."""
@@ -72,6 +84,8 @@ class Runtime:
         """Let go of the model after the last request was answered."""
         if self._loading is not None:
             self._loading.cancel()
+        if self._features is not None:
+            await self._features.stop()
         if self._batcher is not None:
             self._batcher.close()
 
@@ -101,7 +115,9 @@ class Runtime:
             observe=self.metrics.observe_run,
             observe_wait=self.metrics.observe_wait,
         )
-        model = Model(self.config.name, loaded.manifest.version, loaded.session.signature, self._batcher)
+        manifest, signature = loaded.manifest, loaded.session.signature
+        intake, self._features = take_in(self.config, manifest, signature, self.metrics, self._now)
+        model = Model(self.config.name, manifest.version, signature, self._batcher, intake, self._features)
         self.plane.serve(model)
         log.info("serving %s version %s, up to %d rows a run", model.name, model.version, loaded.max_rows)
 

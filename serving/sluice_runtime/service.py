@@ -19,7 +19,8 @@ from bentoml._internal.server.metrics.prometheus import PrometheusClient  # noqa
 from sluice.comparison import PATH as ANSWERS_PATH  # noqa: E402
 from sluice_runtime.protocol import digests  # noqa: E402
 from sluice_runtime.protocol.direct import Direct  # noqa: E402
-from sluice_runtime.protocol.rest import Message, Receive, Rest, Scope, Send  # noqa: E402
+from sluice_runtime.protocol.replies import Message, Receive, Scope, Send  # noqa: E402
+from sluice_runtime.protocol.rest import Rest  # noqa: E402
 from sluice_runtime.runtime import Runtime  # noqa: E402
 
 _CONFIG: dict[str, Any] = {"workers": 1, "logging": {"access": {"enabled": False}}}

@@ -76,7 +76,7 @@ class Signature:
             tensor = tensors.get(spec.name)
             if tensor is None:
                 raise RequestError(Kind.INVALID, f"input {spec.name!r} is missing")
-            if not _fits(tensor.shape, spec.shape):
+            if not fits(tensor.shape, spec.shape):
                 raise RequestError(
                     Kind.INVALID,
                     f"input {spec.name!r} has shape {list(tensor.shape)}, expected {list(spec.shape)}",
@@ -104,12 +104,30 @@ class Signature:
             raise RequestError(Kind.INVALID, f"inputs differ in their number of rows: {rows}")
 
 
-class Signed(Protocol):
-    """What requests are decoded for: whatever says which inputs there are."""
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What requests may carry: the model's inputs, and the keys under which a feature store knows the rest of them.
+
+    `filled`: inputs that may be left out, and by what they are filled in then. `keys`: the names of keys by the inputs
+    that carry them. `blank`: inputs of text in which `null` is a missing value.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    filled: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    blank: frozenset[str] = frozenset()
+    by_name: Mapping[str, TensorSpec] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {spec.name: spec for spec in self.inputs})
+
+
+class Served(Protocol):
+    """What requests are decoded for: whatever says what they may carry."""
 
     @property
-    def signature(self) -> Signature:
-        """The inputs and outputs."""
+    def requests(self) -> Requests:
+        """The inputs of requests."""
         ...
 
 
@@ -151,7 +169,8 @@ def agree(signature: Signature, manifest: Manifest) -> None:
                 raise _mismatch(f"{kind} {_describe(spec)}", _describe(found))
 
 
-def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+def fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    """True for a shape that is as expected, where -1 is any size."""
     if len(shape) != len(expected):
         return False
     for have, want in zip(shape, expected):  # noqa: B905, SIM110 - spelled out, because every request comes here

@@ -20,7 +20,7 @@ from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.plane import InferRequest, InferResponse, Model
 from sluice_runtime.protocol.binary import check_shape, decode_raw, encode_raw
 from sluice_runtime.protocol.values import to_array
-from sluice_runtime.signature import Signed, Tensor
+from sluice_runtime.signature import Requests, Served, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,15 @@ class Form:
         return self.by_name.get(name, self.binary)
 
 
+NOTES = "sluice_notes"
+"""The parameter of an answer that says what was filled in or flagged."""
+
 _JSON_ONLY = Form()
 _BF16 = Datatype.BF16
 
 
 def decode_request(
-    body: bytes | memoryview, model: Signed, json_bytes: int | None = None, timeout: float | None = None
+    body: bytes | memoryview, model: Served, json_bytes: int | None = None, timeout: float | None = None
 ) -> tuple[InferRequest, Form]:
     """Decode an inference request: JSON and, where `json_bytes` says where it ends, raw tensors behind it.
 
@@ -56,7 +59,7 @@ def decode_request(
     identity = document.get("id")
     if identity is not None and not isinstance(identity, str):
         raise _invalid("'id' must be a string")
-    inputs = _decode_inputs(document.get("inputs"), model, raw)
+    inputs = _decode_inputs(document.get("inputs"), model.requests, raw)
     if raw is not None:
         raw.check_end()
     names, form = _decode_outputs(document)
@@ -82,6 +85,8 @@ def encode_response(response: InferResponse, form: Form = _JSON_ONLY) -> tuple[b
     document: dict[str, Any] = {"model_name": response.model.name, "model_version": response.model.version}
     if response.id is not None:
         document["id"] = response.id
+    if response.notes:
+        document["parameters"] = {NOTES: response.notes}
     blobs: list[bytes] = []
     plain = form is _JSON_ONLY
     document["outputs"] = [
@@ -129,10 +134,10 @@ class _Raw:
             raise _invalid(f"{len(self._data)} bytes of binary data belong to no input")
 
 
-def _decode_inputs(inputs: Any, model: Signed, raw: _Raw | None) -> dict[str, Tensor]:
+def _decode_inputs(inputs: Any, requests: Requests, raw: _Raw | None) -> dict[str, Tensor]:
     if not isinstance(inputs, list):
         raise _invalid("'inputs' must be a list of tensors")
-    specs = model.signature.inputs_by_name
+    specs, blank = requests.by_name, requests.blank
     tensors: dict[str, Tensor] = {}
     for item in inputs:
         if not isinstance(item, dict):
@@ -140,7 +145,7 @@ def _decode_inputs(inputs: Any, model: Signed, raw: _Raw | None) -> dict[str, Te
         spec = _find_spec(item.get("name"), specs)
         if spec.name in tensors:
             raise _invalid(f"input {spec.name!r} is there twice")
-        tensors[spec.name] = _decode_tensor(item, spec, raw)
+        tensors[spec.name] = _decode_tensor(item, spec, raw, spec.name in blank)
     return tensors
 
 
@@ -151,7 +156,7 @@ def _find_spec(name: Any, specs: Mapping[str, TensorSpec]) -> TensorSpec:
     return spec
 
 
-def _decode_tensor(item: dict[str, Any], spec: TensorSpec, raw: _Raw | None) -> Tensor:
+def _decode_tensor(item: dict[str, Any], spec: TensorSpec, raw: _Raw | None, blank: bool) -> Tensor:
     if item.get("datatype") != spec.datatype:
         raise _invalid(f"input {spec.name!r} has datatype {item.get('datatype')!r}, expected {spec.datatype!s}")
     shape = _decode_shape(item.get("shape"), spec.name)
@@ -163,7 +168,7 @@ def _decode_tensor(item: dict[str, Any], spec: TensorSpec, raw: _Raw | None) -> 
     data = item["data"]
     if not isinstance(data, list):
         raise _invalid(f"the data of input {spec.name!r} must be a list")
-    tensor = to_array(data, spec)
+    tensor = to_array(data, spec, blank)
     if tensor.size != math.prod(shape):
         raise _invalid(f"input {spec.name!r} has {tensor.size} values, but its shape {shape} needs {math.prod(shape)}")
     if tensor.ndim > 1 and tensor.size and list(tensor.shape) != shape:

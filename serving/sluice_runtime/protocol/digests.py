@@ -7,7 +7,7 @@ import re
 import orjson
 
 from sluice_runtime.answers import Answers
-from sluice_runtime.protocol.rest import Scope, Send
+from sluice_runtime.protocol.replies import Scope, Send
 
 _QUERY = re.compile(rb"(?:after=([0-9]{1,18}))?")
 

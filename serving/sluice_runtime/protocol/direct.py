@@ -16,7 +16,8 @@ from sluice_runtime.protocol.codec import Form, decode_request, encode_error, en
 from sluice_runtime.protocol.compression import IDENTITY
 from sluice_runtime.protocol.longlists import LONG_JSON_BYTES
 from sluice_runtime.protocol.plans import Plan, Plans, Split, split
-from sluice_runtime.protocol.rest import Rest, Wishes, error_headers
+from sluice_runtime.protocol.replies import Header, error_headers, notes_header
+from sluice_runtime.protocol.rest import Rest, Wishes
 from sluice_runtime.running import Work
 from sluice_runtime.signature import Tensor
 
@@ -53,7 +54,9 @@ class Direct:
     def _known(self) -> Plans | None:
         """What was learned about requests; nothing until the model is loaded."""
         if self._plans is None and self._plane.ready:
-            self._plans = Plans(self._plane.find(self._plane.name))
+            model = self._plane.find(self._plane.name)
+            # What is filled in and checked is not the same for all requests of a form.
+            self._plans = Plans(model) if model.intake is None else None
         return self._plans
 
     def _wishes(self, exchange: Exchange) -> Wishes | None:
@@ -111,16 +114,19 @@ class Prediction:
         outputs = dict(zip(self._work.outputs, result, strict=True))  # type: ignore[union-attr]  # it was submitted
         # It refers to this prediction; without the circle an answered request is gone at once.
         self._work = None
+        notes = b""
         try:
             if self._plan is not None:
                 body, json_bytes = self._plan.answer(self._model, outputs)
             else:
-                body, json_bytes = encode_response(InferResponse(self._model, self._request.id, outputs), self._form)
+                response = InferResponse(self._model, self._request.id, outputs, self._request.notes)
+                body, json_bytes = encode_response(response, self._form)
+                notes = _lines(notes_header(response.notes))
         except Exception as error:
             log.exception("an answer could not be encoded")
             self._fail(for_caller(error))
             return
-        self._exchange.answer(200, _JSON if json_bytes is None else _BINARY % json_bytes, body)
+        self._exchange.answer(200, (_JSON if json_bytes is None else _BINARY % json_bytes) + notes, body)
         self._plane.record(self._started, None)
         if self._mark is not None:
             self._plane.note(self._mark, None, InferResponse(self._model, None, outputs))
@@ -157,15 +163,19 @@ class Prediction:
 
     def _abandon(self) -> None:
         if self._work is not None:
-            self._model.batcher.forget(self._work)
+            self._plane.forget(self._model, self._work)
         self._plane.record(self._started, Kind.ABANDONED)
 
     def _fail(self, error: RequestError) -> None:
         self._work = None
         if error.kind is Kind.TOO_LARGE:
             self._exchange.keep_alive = False
-        headers = b"".join(b"%b: %b\r\n" % header for header in error_headers(error, "POST"))
-        self._exchange.answer(STATUS[error.kind], _JSON + headers, encode_error(error.message))
+        headers = _JSON + _lines(error_headers(error, "POST"))
+        self._exchange.answer(STATUS[error.kind], headers, encode_error(error.message))
         self._plane.record(self._started, error.kind)
         if self._mark is not None:
             self._plane.note(self._mark, error.kind, None)
+
+
+def _lines(headers: tuple[Header, ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -74,7 +74,7 @@ class Infer(Unary):
     def set_result(self, result: list[Tensor], /) -> None:
         """Answer with a prediction."""
         outputs = dict(zip(self._request.outputs or self._model.all_outputs, result, strict=True))
-        response = InferResponse(self._model, self._request.id, outputs)
+        response = InferResponse(self._model, self._request.id, outputs, self._request.notes)
         try:
             data = encode_message(response)
         except Exception as error:
@@ -98,7 +98,7 @@ class Infer(Unary):
         late = self.deadline is not None and self.line.loop.time() >= self.deadline
         super().gone()
         if self._work is not None:
-            self._model.batcher.forget(self._work)
+            self.site.plane.forget(self._model, self._work)
         self._end(Kind.DEADLINE if late else Kind.ABANDONED)
 
     def _begin(self) -> None:

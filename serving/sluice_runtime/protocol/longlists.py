@@ -52,7 +52,7 @@ def _as_raw(body: bytes, model: Model) -> tuple[bytes, int]:
     end = body.index(b"]", start)
     document: dict[str, Any] = orjson.loads(b"%b[]%b" % (body[:start], body[end + 1 :]))
     [item] = document["inputs"]
-    spec = model.signature.inputs_by_name[item["name"]]
+    spec = model.requests.by_name[item["name"]]
     parameters = item.setdefault("parameters", {})
     if item.pop("data") != [] or spec.datatype in _NOT_RAW or "binary_data_size" in parameters:
         raise ValueError("no list of numbers")

@@ -11,9 +11,9 @@ from sluice.manifest import Datatype, TensorSpec
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.plane import InferRequest, InferResponse, Model
 from sluice_runtime.protocol.binary import check_shape, decode_raw, encode_raw, text_of
-from sluice_runtime.protocol.codec import shortened
+from sluice_runtime.protocol.codec import NOTES, shortened
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
-from sluice_runtime.signature import NUMPY_TYPES, Signed, Tensor
+from sluice_runtime.signature import NUMPY_TYPES, Served, Tensor
 
 _CONTENTS: Mapping[Datatype, tuple[str, np.dtype[np.generic]]] = {
     Datatype.BOOL: ("bool_contents", np.dtype(np.bool_)),
@@ -31,7 +31,7 @@ _CONTENTS: Mapping[Datatype, tuple[str, np.dtype[np.generic]]] = {
 """Field and wire type by datatype. BYTES has a field too; FP16 and BF16 have none (open_inference.proto)."""
 
 
-def decode_message(message: pb.ModelInferRequest, model: Signed, timeout: float | None) -> InferRequest:
+def decode_message(message: pb.ModelInferRequest, model: Served, timeout: float | None) -> InferRequest:
     """Decode an inference request.
 
     `timeout`: seconds its caller waits; the request's parameter of that name, in microseconds, can shorten them.
@@ -42,7 +42,7 @@ def decode_message(message: pb.ModelInferRequest, model: Signed, timeout: float 
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise _invalid(f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents; there must be one for each")
-    specs = model.signature.inputs_by_name
+    specs = model.requests.by_name
     tensors: dict[str, Tensor] = {}
     for place, item in enumerate(message.inputs):
         spec = specs.get(item.name)
@@ -73,7 +73,10 @@ def encode_message(response: InferResponse) -> bytes:
     outputs = response.outputs
     head = _head(response.model, tuple(outputs), tuple([tensor.shape for tensor in outputs.values()]))
     contents = [encode_raw(tensor) for tensor in outputs.values()]
-    return head + pb.ModelInferResponse(id=response.id or "", raw_output_contents=contents).SerializeToString()
+    message = pb.ModelInferResponse(id=response.id or "", raw_output_contents=contents)
+    if response.notes:
+        message.parameters[NOTES].string_param = response.notes
+    return head + message.SerializeToString()
 
 
 @lru_cache(maxsize=512)

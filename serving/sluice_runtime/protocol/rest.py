@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,33 +16,35 @@ import orjson
 from sluice import __version__
 from sluice.config import Limits
 from sluice_runtime.answers import HEADER as MARK
-from sluice_runtime.errors import STATUS, Kind, RequestError, for_caller
+from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.plane import InferResponse, Plane
 from sluice_runtime.protocol import openapi
-from sluice_runtime.protocol.codec import Form, decode_request, encode_error, encode_metadata, encode_response
+from sluice_runtime.protocol.codec import Form, decode_request, encode_metadata, encode_response
 from sluice_runtime.protocol.compression import IDENTITY, decompress
 from sluice_runtime.protocol.longlists import LONG_JSON_BYTES, decode_long
+from sluice_runtime.protocol.replies import (
+    JSON,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    finished_or_gone,
+    notes_header,
+    send_body,
+    send_error,
+)
 from sluice_runtime.protocol.repository import index, wants_ready_only
 
 log = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Header = tuple[bytes, bytes]
-
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 """Of the Open Inference Protocol; `model_repository` in its read-only part, the index."""
 
-_JSON = (b"content-type", b"application/json")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _BINARY = (b"content-type", b"application/octet-stream")
 _JSON_BYTES = b"inference-header-content-length"
 _TIMEOUT = b"x-request-timeout"
 _READ = frozenset((b"content-length", b"content-encoding", _JSON_BYTES, _TIMEOUT, MARK))
-_RETRY = (b"retry-after", b"1")
-_CLOSE = (b"connection", b"close")
 
 
 class Wishes(NamedTuple):
@@ -82,9 +84,9 @@ class Rest:
             _require(method, "GET")
             status, body = self._document(parts)
         except RequestError as error:
-            await _send_error(send, error, allow="GET")
+            await send_error(send, error, allow="GET")
             return
-        await _send(send, status, body, _HTML if parts == ["docs"] else _JSON)
+        await send_body(send, status, body, _HTML if parts == ["docs"] else JSON)
 
     async def _list(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The model repository extension's index: a pod has one model."""
@@ -93,9 +95,9 @@ class Rest:
             body, _ = await self._read_body(scope, receive)
             models = index(self._plane, wants_ready_only(body))
         except RequestError as error:
-            await _send_error(send, error, allow="POST")
+            await send_error(send, error, allow="POST")
             return
-        await _send(send, 200, orjson.dumps(models))
+        await send_body(send, 200, orjson.dumps(models))
 
     def _document(self, parts: list[str]) -> tuple[int, bytes]:
         """Status and body of everything that can be read."""
@@ -133,17 +135,18 @@ class Rest:
             response, form = await self._predict(name, version, scope, receive)
             body, json_bytes = await _encode(response, form)
             kind = None
+            notes = notes_header(response.notes)
             if json_bytes is None:
-                await _send(send, 200, body)
+                await send_body(send, 200, body, extra=notes)
             else:
-                await _send(send, 200, body, _BINARY, ((_JSON_BYTES, b"%d" % json_bytes),))
+                await send_body(send, 200, body, _BINARY, ((_JSON_BYTES, b"%d" % json_bytes), *notes))
         except RequestError as error:
             kind = error.kind
             if kind is not Kind.ABANDONED:
-                await _send_error(send, error, allow="POST")
+                await send_error(send, error, allow="POST")
         except Exception as error:
             log.exception("a request failed inside the runtime")
-            await _send_error(send, for_caller(error))
+            await send_error(send, for_caller(error))
         finally:
             self._plane.record(started, kind)
             if mark := dict(scope["headers"]).get(MARK):
@@ -161,12 +164,13 @@ class Rest:
             decoded = decode_request(body, model, wishes.json_bytes, wishes.timeout)
         request, form = decoded
         work = self._plane.submit(model, request)
-        if not model.batcher.inline:
-            await _finished_or_gone(work.future, receive)
+        if model.lookup is not None or not model.batcher.inline:
+            await finished_or_gone(work.future, receive)
             if not work.future.done():
-                model.batcher.drop(work, RequestError(Kind.ABANDONED, "the caller is gone"))
+                self._plane.forget(model, work)
+                raise RequestError(Kind.ABANDONED, "the caller is gone")
         outputs = await work.future
-        return InferResponse(model, request.id, dict(zip(work.outputs, outputs, strict=True))), form
+        return InferResponse(model, request.id, dict(zip(work.outputs, outputs, strict=True)), request.notes), form
 
     async def _read_body(self, scope: Scope, receive: Receive) -> tuple[bytes, Wishes]:
         """The plain body, and what the headers say."""
@@ -260,40 +264,3 @@ async def _encode(response: InferResponse, form: Form) -> tuple[bytes, int | Non
     if numbers <= LONG_JSON_BYTES:
         return encode_response(response, form)
     return await asyncio.to_thread(encode_response, response, form)
-
-
-async def _finished_or_gone(future: asyncio.Future[Any], receive: Receive) -> None:
-    """Wait for a prediction, or for the caller to leave."""
-    gone = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait((future, gone), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _send(send: Send, status: int, body: bytes, kind: Header = _JSON, extra: tuple[Header, ...] = ()) -> None:
-    headers = [kind, (b"content-length", b"%d" % len(body)), *extra]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _send_error(send: Send, error: RequestError, allow: str = "") -> None:
-    extra = error_headers(error, allow)
-    if error.kind is Kind.TOO_LARGE:
-        # The rest of the body is still on its way; reading it to its end would defeat the limit.
-        extra = (_CLOSE,)
-    await _send(send, STATUS[error.kind], encode_error(error.message), extra=extra)
-
-
-def error_headers(error: RequestError, allow: str) -> tuple[Header, ...]:
-    """What an error's answer says beside its body."""
-    if STATUS[error.kind] == 503:
-        return (_RETRY,)
-    if error.kind is Kind.NOT_ALLOWED:
-        return ((b"allow", allow.encode()),)
-    return ()

@@ -35,6 +35,7 @@ STATUSES: dict[Kind, Status] = {
     Kind.ABANDONED: Status.CANCELLED,
     Kind.FAILED: Status.INTERNAL,
     Kind.NOT_READY: Status.UNAVAILABLE,
+    Kind.FEATURES: Status.UNAVAILABLE,
     Kind.OVERLOADED: Status.UNAVAILABLE,
     Kind.DEADLINE: Status.DEADLINE_EXCEEDED,
 }

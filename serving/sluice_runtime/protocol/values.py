@@ -20,15 +20,15 @@ _FP32, _FP64, _FP16 = Datatype.FP32, Datatype.FP64, Datatype.FP16
 _SINGLE = np.dtype(np.float32)
 
 
-def to_array(data: list[Any], spec: TensorSpec) -> Tensor:
-    """The values of a tensor, in whatever nesting they came.
+def to_array(data: list[Any], spec: TensorSpec, blank: bool = False) -> Tensor:
+    """The values of a tensor, in whatever nesting they came. `blank`: among texts `null` stands for an empty one.
 
     Raises:
         RequestError: INVALID when a value would have to be bent.
     """
     try:
         if spec.datatype is _BYTES:
-            return _to_strings(data, spec.name)
+            return _to_strings(data, blank)
         return _to_numbers(data, spec)
     except (ValueError, OverflowError, FloatingPointError) as error:
         message = f"the data of input {spec.name!r} does not fit {spec.datatype!s}: {error}"
@@ -82,8 +82,10 @@ def _with_nulls(array: Tensor) -> Tensor:
     return array.astype(np.float64)
 
 
-def _to_strings(data: list[Any], name: str) -> Tensor:
+def _to_strings(data: list[Any], blank: bool) -> Tensor:
     array = np.array(data, dtype=np.object_)
+    if blank:
+        array[array == None] = ""  # noqa: E711 - numpy compares each element
     if not _all_of(array, (str,)):
         raise ValueError("it must hold text")
     return array

@@ -1,0 +1,225 @@
+"""From what a request carries to what the model is asked with: keys -> clock -> features -> contract.
+
+It is done in two steps, because a store may take its time in between: `draft` finds out what is missing, `complete`
+fills it in and holds everything against the contract.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.contract import Entity, FeatureReferences
+from sluice.manifest import Datatype, Manifest, TensorSpec
+from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.intake.contract import Contract, Count, Findings
+from sluice_runtime.intake.places import Gap, filled_in, filled_inputs
+from sluice_runtime.intake.rules import is_optional, refused
+from sluice_runtime.signature import Requests, Signature, Tensor, Tensors, fits
+
+_LONGEST_NOTES = 2048
+"""Bytes of all notes of an answer together: they travel in a header."""
+
+
+class Fetched(Protocol):
+    """What a feature store has said: values by the feature's name, one a row, and what to tell the caller of them."""
+
+    @property
+    def values(self) -> Mapping[str, NDArray[np.generic]]:
+        """By the feature's name, one a row."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What to tell the caller."""
+        ...
+
+
+@dataclass(slots=True)
+class Draft:
+    """A request's inputs as far as they are known. `asked`: what only the store can say."""
+
+    tensors: dict[str, Tensor]
+    rows: int
+    findings: Findings
+    gaps: list[Gap] = field(default_factory=list)
+    entities: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> list[str]:
+        """Names of the features that are needed."""
+        return [gap.feature for gap in self.gaps]
+
+
+class Intake:
+    """What is done with the requests of one model. `now` gives the time of a request, in seconds since 1970.
+
+    `features`: None where no store is set; requests then carry those inputs themselves.
+
+    Raises:
+        PackageError: InvalidPackage, where model.yaml contradicts itself.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        signature: Signature,
+        features: FeatureReferences | None,
+        count: Count,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._signature = signature
+        self._count = count
+        self._now = now
+        self._contract = Contract(manifest.variables, signature.inputs)
+        wanted = features.features if features is not None else ()
+        self._filled = filled_inputs(signature.inputs, wanted, manifest.clock, self._contract.rules)
+        references = features or manifest.features
+        self._entities = references.entities if references is not None else ()
+        self._storeless = features is None and manifest.features is not None
+        self.requests = self._requests()
+        self._stored = {(gap.tensor, gap.column) for filled in self._filled.values() for gap in filled.gaps()}
+
+    def nullable(self) -> list[str]:
+        """Features that may be missing: the model takes them so, or the contract says what becomes of it."""
+        lenient = {rule.place for rule in self._contract.rules if is_optional(rule)}
+        gaps = [gap for filled in self._filled.values() for gap in filled.gaps()]
+        return [gap.feature for gap in gaps if (gap.tensor, gap.column) in lenient or (gap.tensor, None) in lenient]
+
+    def draft(self, given: Tensors) -> Draft:
+        """Check what came and find out what is missing.
+
+        Raises:
+            RequestError: INVALID, naming the input.
+        """
+        self._check(given)
+        rows, now = self._rows(given), self._now()
+        draft = Draft({}, rows, Findings(self._count, self._stored))
+        for spec in self._signature.inputs:
+            self._take(draft, spec, given.get(spec.name), now)
+        if draft.gaps:
+            draft.entities = self._keys(given, draft)
+        return draft
+
+    def complete(self, draft: Draft, fetched: Fetched | None) -> tuple[Tensors, str]:
+        """The model's inputs, and what to tell the caller beside the prediction.
+
+        Raises:
+            RequestError: INVALID or FEATURES, naming what breaks the contract.
+        """
+        notes: list[str] = []
+        if fetched is not None:
+            for gap in draft.gaps:
+                filled_in(draft.tensors, gap, fetched.values[gap.feature])
+            notes += fetched.notes
+        self._contract.settle(draft.tensors, draft.findings)
+        notes += draft.findings.told()
+        return draft.tensors, _written(notes)
+
+    def _take(self, draft: Draft, spec: TensorSpec, tensor: Tensor | None, now: float) -> None:
+        filled = self._filled.get(spec.name)
+        if filled is None:
+            draft.tensors[spec.name] = tensor  # type: ignore[assignment]  # what must be there was checked to be
+        elif tensor is None:
+            draft.tensors[spec.name] = filled.made(draft.rows, now)
+            draft.gaps += filled.gaps() if draft.rows else []
+            for rule in filled.imputed:
+                draft.findings.absent(rule, draft.rows)
+        else:
+            draft.tensors[spec.name], gaps = filled.open(tensor, now)
+            draft.gaps += gaps
+
+    def _check(self, given: Tensors) -> None:
+        for spec in self.requests.inputs:
+            tensor = given.get(spec.name)
+            if tensor is not None:
+                if not fits(tensor.shape, spec.shape) and not self._is_key(spec, tensor):
+                    message = f"input {spec.name!r} has shape {list(tensor.shape)}, expected {list(spec.shape)}"
+                    raise RequestError(Kind.INVALID, message)
+            elif spec.name in self._signature.inputs_by_name and spec.name not in self.requests.filled:
+                more = "; no feature store is set here that could fill it in" if self._storeless else ""
+                raise RequestError(Kind.INVALID, f"input {spec.name!r} is missing{more}")
+
+    def _is_key(self, spec: TensorSpec, tensor: Tensor) -> bool:
+        """Keys may come as a column, too."""
+        return spec.name not in self._signature.inputs_by_name and tensor.shape[1:] == (1,)
+
+    def _rows(self, given: Tensors) -> int:
+        by_row = [
+            name
+            for name, tensor in given.items()
+            if tensor.ndim and (self._signature.batchable or name in self._filled or name in self.requests.keys)
+        ]
+        rows = {name: given[name].shape[0] for name in by_row}
+        if len(set(rows.values())) > 1:
+            raise RequestError(Kind.INVALID, f"inputs differ in their number of rows: {rows}")
+        return next(iter(rows.values()), 1)
+
+    def _keys(self, given: Tensors, draft: Draft) -> Mapping[str, Tensor]:
+        keys: dict[str, Tensor] = {}
+        for entity in self._entities:
+            tensor = given.get(entity.tensor)
+            if tensor is None:
+                names = ", ".join(draft.asked[:3]) + (", ..." if len(draft.asked) > 3 else "")
+                message = f"input {entity.tensor!r} is missing, the key by which features are looked up: {names}"
+                raise RequestError(Kind.INVALID, message)
+            keys[entity.name] = tensor.reshape(-1)
+        return keys
+
+    def _requests(self) -> Requests:
+        inputs = self._signature.inputs
+        keys = {entity.tensor: entity.name for entity in self._entities}
+        specs = [_key_spec(entity, self._signature) for entity in self._entities]
+        known = self._signature.inputs_by_name
+        return Requests(
+            (*[spec for spec in specs if spec.name not in known], *inputs),
+            filled={name: ", ".join(filled.sources) for name, filled in self._filled.items() if filled.optional},
+            keys=keys,
+            blank=frozenset((self._filled.keys() | {rule.spec.name for rule in self._contract.rules}) - keys.keys()),
+        )
+
+
+def intake_of(
+    manifest: Manifest,
+    signature: Signature,
+    features: FeatureReferences | None,
+    count: Count,
+    now: Callable[[], float] = time.time,
+) -> Intake | None:
+    """What is done with the requests of a model; None where the package asks for nothing.
+
+    Raises:
+        PackageError: InvalidPackage.
+    """
+    if not manifest.variables and manifest.clock is None and (features or manifest.features) is None:
+        return None
+    return Intake(manifest, signature, features, count, now)
+
+
+def _key_spec(entity: Entity, signature: Signature) -> TensorSpec:
+    datatype = Datatype(entity.datatype)
+    spec = signature.inputs_by_name.get(entity.tensor)
+    if spec is None:
+        return TensorSpec(name=entity.tensor, datatype=datatype, shape=(-1,))
+    if spec.datatype is not datatype or len(spec.shape) not in (1, 2) or spec.shape[1:] not in ((), (1,)):
+        shape = f"{spec.datatype} {list(spec.shape)}"
+        raise refused(entity.name, f"a key is {datatype}, one value a row, and the input {spec.name!r} is {shape}")
+    return spec
+
+
+def _written(notes: Sequence[str]) -> str:
+    """Notes as they travel: printable ASCII, whatever variables are called."""
+    if not notes:
+        return ""
+    text = ", ".join(quote(note, safe=_PLAIN) for note in notes)
+    return text if len(text) <= _LONGEST_NOTES else text[:_LONGEST_NOTES].rpartition(", ")[0] + ", ..."
+
+
+_PLAIN = " !#$&'()*+-./:;<=>?@[]^_`{|}~"
+"""What `quote` leaves as it is beside letters and digits: commas part one note from the next."""

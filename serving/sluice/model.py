@@ -55,6 +55,8 @@ class Model:
     def __init__(self) -> None:
         # Fitted by `prepare`: arrays and JSON values that `preprocess` and `postprocess` read.
         self.state: dict[str, Any] = {}
+        # Of `previous`: the `onnx.ModelProto` of the package that it was read from.
+        self.graph: Any = None
 
     def features(self) -> FeatureReferences | None:
         """Which inputs a feature store fills; None: callers give them all."""

@@ -1,0 +1,140 @@
+"""What `sluice train` does: from chosen options to the text it prints."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from sluice.failures import PackageError
+from sluice.local import replay
+from sluice.manifest import explain
+from sluice.model import Model
+from sluice.package import Package
+from sluice_training.data import read
+from sluice_training.errors import TrainingError
+from sluice_training.plan import Plan
+from sluice_training.trained import Trained
+from sluice_training.trainer import train
+
+CHILD = "SLUICE_TRAINING"
+"""Set for the interpreter that trains."""
+
+SETTLED = {
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC",
+    "LC_ALL": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    CHILD: "1",
+}
+"""What decides how an interpreter starts: the order of sets, what times mean, how sums are split among threads."""
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Train. Returns 0, or 1 with one line on stderr where something is at fault."""
+    try:
+        if not os.environ.get(CHILD):
+            return _settled()
+        for line in _trained(chosen):
+            print(line, flush=True)  # noqa: T201 the command's answer
+    except ValidationError as error:
+        return _fault(explain(error))
+    except (TrainingError, PackageError, OSError, ValueError) as error:
+        return _fault(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _settled() -> int:
+    """The same command in an interpreter that starts the same way everywhere."""
+    return subprocess.run(
+        [sys.executable, "-m", "sluice", *sys.argv[1:]], env=os.environ | SETTLED, check=False
+    ).returncode
+
+
+def _trained(chosen: argparse.Namespace) -> Iterator[str]:
+    kind = _class(chosen.model, chosen.model_version)
+    trained = train(kind, _rows(chosen, kind), _plan(chosen))
+    if trained.searched:
+        yield from trained.searched.lines()
+    yield from _evaluated(trained)
+    output = chosen.output or Path(f"{kind.name}-{kind.version}.tar.gz")
+    digest = trained.write(output, _replayed)
+    yield f"{output}  {digest}"
+
+
+def _evaluated(trained: Trained) -> Iterator[str]:
+    yield str(trained.card.data)
+    width = max(map(len, trained.metrics), default=0)
+    yield from (f"  {name:<{width}}  {value:.6g}" for name, value in trained.metrics.items())
+    if trained.card.importance:
+        told = ", ".join(f"{item.variable} {item.share:.0%}" for item in trained.card.importance[:5])
+        yield f"it goes by {told}"
+
+
+def _plan(chosen: argparse.Namespace) -> Plan:
+    if not 0 < chosen.test_share < 1:
+        raise TrainingError(f"--test-share is {chosen.test_share}; it must lie between 0 and 1")
+    if chosen.search < 0 or chosen.seed < 0:
+        raise TrainingError("--search and --seed must not be negative")
+    return Plan(
+        seed=chosen.seed,
+        test_share=chosen.test_share,
+        timestamp=chosen.timestamp,
+        keys=tuple(chosen.key),
+        candidates=chosen.search,
+        previous=chosen.previous,
+        lock=chosen.lock,
+    )
+
+
+def _rows(chosen: argparse.Namespace, kind: type[Model]) -> pa.Table:
+    return read(chosen.data)
+
+
+def _class(text: str, version: str | None) -> type[Model]:
+    """The class that MODULE:CLASS names, imported from the current folder.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    module, colon, name = text.partition(":")
+    if not (module and colon and name):
+        raise TrainingError(f"{text!r} names no class; write MODULE:CLASS, such as model:Iris for the file model.py")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name not in (module, module.partition(".")[0]):
+            raise TrainingError(f"{module} needs {error.name}, which is not installed here") from error
+        raise TrainingError(
+            f"there is no {module.replace('.', '/')}.py in {Path.cwd().name}; go to its folder"
+        ) from error
+    except Exception as error:  # it is other people's code
+        raise TrainingError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    if not (inspect.isclass(found) and issubclass(found, Model)):
+        raise TrainingError(f"{module} has no class {name} that inherits from sluice.Model")
+    if version is not None:
+        found.version = version
+    return found
+
+
+def _replayed(package: Package) -> None:
+    """The runtime itself, where it is installed, has the last word."""
+    replay(package)
+
+
+def _fault(message: str) -> int:
+    print(f"sluice: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return 1

@@ -1,0 +1,172 @@
+"""Training data: read from files or taken from memory, in one canonical form, so that equal content is equal data.
+
+Integers are of 64 bits, other numbers doubles, times microseconds in UTC, text is text. A CSV file and a Parquet file
+with the same rows have the same digest, whatever wrote them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from sluice.model import Columns
+from sluice_training.errors import TrainingError
+
+TIME = pa.timestamp("us", tz="UTC")
+
+_LETTERS = {"bool": "b", "int64": "i", "double": "f", "string": "s", str(TIME): "t"}
+
+
+def read(sources: Sequence[Path]) -> pa.Table:
+    """Rows of CSV and Parquet files, one file after the other.
+
+    Raises:
+        TrainingError: a file cannot be read, or holds what cannot be learned from.
+    """
+    if not sources:
+        raise TrainingError("there is no data; name files with --data")
+    tables = [canonical(_read(source)) for source in sources]
+    try:
+        return pa.concat_tables(tables).combine_chunks()
+    except pa.ArrowInvalid as error:
+        raise TrainingError(f"the files have different columns: {_first_line(error)}") from error
+
+
+def taken(given: Any) -> pa.Table:
+    """A table of whatever a notebook has: paths, a `pyarrow.Table`, a data frame, or arrays by name.
+
+    Raises:
+        TrainingError: it is none of these.
+    """
+    if isinstance(given, str | Path):
+        return read([Path(given)])
+    if isinstance(given, pa.Table):
+        return canonical(given)
+    if isinstance(given, Sequence) and all(isinstance(item, str | Path) for item in given):
+        return read([Path(item) for item in given])
+    if hasattr(given, "__arrow_c_stream__"):
+        return canonical(pa.table(given))
+    try:
+        return canonical(pa.table({str(name): pa.array(np.asarray(given[name]), from_pandas=True) for name in given}))
+    except (TypeError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
+        raise TrainingError(f"the data is no table: {_first_line(error)}") from error
+
+
+def canonical(table: pa.Table) -> pa.Table:
+    """The same rows in the canonical types.
+
+    Raises:
+        TrainingError: a column is of a type that has none, or a name repeats.
+    """
+    names = table.column_names
+    if len(names) != len(set(names)):
+        raise TrainingError(f"columns repeat: {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+    return pa.table({name: _canonical(name, table.column(name)) for name in names}).combine_chunks()
+
+
+def digest(table: pa.Table) -> str:
+    """`sha256:` and the digest of names, types and values in their order; of no byte of any file."""
+    content = hashlib.sha256()
+    for name in table.column_names:
+        column = table.column(name)
+        kind, values = _LETTERS[str(column.type)], column.combine_chunks()
+        content.update(f"{len(name.encode())}:{name}:{kind}:{len(values)}:".encode())
+        content.update(np.packbits(np.asarray(values.is_null(), dtype=bool)).tobytes())
+        for piece in _bytes(values, kind):
+            content.update(piece)
+    return f"sha256:{content.hexdigest()}"
+
+
+def columns(table: pa.Table, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Columns as a model takes them: missing numbers are NaN, missing text is empty, times are seconds since 1970."""
+    return {name: _array(table.column(name).combine_chunks()) for name in names}
+
+
+def rows(values: Columns, chosen: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The chosen rows (a mask, or their numbers) of every column."""
+    return {name: array[chosen] for name, array in values.items()}
+
+
+def _read(source: Path) -> pa.Table:
+    try:
+        if source.suffix in (".parquet", ".pq"):
+            return pa.parquet.read_table(source)
+        if source.suffix == ".csv" or source.name.endswith(".csv.gz"):
+            return pa.csv.read_csv(source, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True))
+    except (OSError, pa.ArrowException) as error:
+        raise TrainingError(f"{source} cannot be read: {_first_line(error)}") from error
+    raise TrainingError(f"{source} is neither .csv, .csv.gz nor .parquet")
+
+
+def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _canonical(name, column.cast(kind.value_type))
+    if pa.types.is_null(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_boolean(kind):
+        return column
+    if pa.types.is_integer(kind):
+        return _cast(name, column, pa.int64())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _without_nan(_cast(name, column, pa.float64()))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _cast(name, column, pa.string())
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _time(name, column)
+    raise TrainingError(f"column {name!r} is of type {kind}; make it numbers, text, true or false, or times")
+
+
+def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """NaN and null are one thing: missing."""
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+
+
+def _time(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        return _cast(name, column, TIME)
+    return pc.assume_timezone(_cast(name, column, pa.timestamp("us")), "UTC")
+
+
+def _cast(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid as error:
+        raise TrainingError(f"column {name!r} cannot be read as {kind}: {_first_line(error)}") from error
+
+
+def _bytes(values: pa.Array, kind: str) -> Iterable[bytes]:
+    if kind == "s":
+        for text in values.to_pylist():
+            encoded = (text or "").encode()
+            yield f"{len(encoded)}:".encode() + encoded
+    elif kind == "b":
+        yield np.packbits(np.asarray(values.fill_null(False), dtype=bool)).tobytes()
+    else:
+        width = {"f": "<f8"}.get(kind, "<i8")
+        numbers = values.cast(pa.int64()) if kind == "t" else values
+        yield np.asarray(numbers.fill_null(0)).astype(width).tobytes()
+
+
+def _array(values: pa.Array) -> NDArray[Any]:
+    if pa.types.is_string(values.type):
+        return np.array([text or "" for text in values.to_pylist()], dtype=np.object_)
+    if pa.types.is_timestamp(values.type):
+        seconds = pc.divide(values.cast(pa.int64()).cast(pa.float64()), 1e6)
+        return np.asarray(seconds.fill_null(np.nan), dtype=np.float64)
+    if values.null_count == 0:
+        return np.asarray(values.to_numpy(zero_copy_only=False)).copy()
+    return np.asarray(values.cast(pa.float64()).fill_null(np.nan), dtype=np.float64).copy()
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,132 @@
+"""Runs what a data scientist wrote, the same way every time: seeded, on one thread, and with errors that say where."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from sluice.model import Columns, Model, table, to_columns, to_tensors
+from sluice_training.errors import TrainingError
+from sluice_training.serving import Graph
+
+Parameters = Mapping[str, bool | int | float | str]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model with its state, and what its `train` returned."""
+
+    model: Model
+    estimator: Any
+    parameters: Parameters
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the answer is a class."""
+        return not isinstance(self.estimator, onnx.ModelProto) and bool(is_classifier(self.estimator))
+
+    def outputs(self, targets: Sequence[str]) -> list[str]:
+        """Names for what a graph of the estimator gives."""
+        if self.classifies:
+            return [targets[0], "probabilities" if hasattr(self.estimator, "predict_proba") else "scores"]
+        return [targets[0] if len(targets) == 1 else "prediction"]
+
+    def predictions(self, inputs: Columns, targets: Sequence[str]) -> NDArray[Any]:
+        """What it predicts, before there is a graph of it: enough to compare candidates."""
+        prepared = guarded(self.model, "preprocess", lambda: self.model.preprocess(inputs))
+        if isinstance(self.estimator, onnx.ModelProto):
+            given = to_columns(Graph(self.estimator).run(to_tensors(prepared)))
+        else:
+            given = {self.outputs(targets)[0]: np.asarray(self.estimator.predict(table(prepared)))}
+            if self.classifies and hasattr(self.estimator, "predict_proba"):
+                given["probabilities"] = np.asarray(self.estimator.predict_proba(table(prepared)))
+        answered = guarded(self.model, "postprocess", lambda: self.model.postprocess(given))
+        return np.asarray(answered.get(targets[0], next(iter(answered.values()))))
+
+
+def fit(
+    kind: type[Model],
+    inputs: Columns,
+    target: NDArray[Any],
+    *,
+    seed: int,
+    parameters: Parameters,
+    previous: Model | None,
+) -> Fitted:
+    """Make a model of the class, and train it.
+
+    Raises:
+        TrainingError: one of its methods failed, saying where.
+    """
+    model = guarded(kind, "__init__", kind)
+    with threadpool_limits(1):
+        _seed(seed)
+        guarded(model, "prepare", lambda: model.prepare(inputs))
+        prepared = guarded(model, "preprocess", lambda: model.preprocess(inputs))
+        _check(model, prepared, len(target))
+        _seed(seed)
+        estimator = guarded(
+            model, "train", lambda: model.train(prepared, target, seed=seed, previous=previous, **parameters)
+        )
+    if not isinstance(estimator, onnx.ModelProto) and not hasattr(estimator, "predict"):
+        raise TrainingError(
+            f"{kind.__name__}.train returned {type(estimator).__name__}; return a fitted scikit-learn estimator, "
+            "or an onnx.ModelProto"
+        )
+    return Fitted(model, estimator, parameters)
+
+
+def guarded(model: Any, method: str, call: Callable[[], T]) -> T:
+    """Call a data scientist's method.
+
+    Raises:
+        TrainingError: whatever it raised, in one line with the place in their code.
+    """
+    try:
+        return call()
+    except TrainingError:
+        raise
+    except Exception as error:  # it is other people's code
+        kind = model if isinstance(model, type) else type(model)
+        raise TrainingError(f"{kind.__name__}.{method} failed{_place(error)}: {_told(error)}") from error
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def _check(model: Model, prepared: Columns, rows: int) -> None:
+    for name, array in prepared.items():
+        if len(np.asarray(array)) != rows:
+            raise TrainingError(
+                f"{type(model).__name__}.preprocess made {len(np.asarray(array))} values of {name!r} from {rows} rows; "
+                "it must keep the rows as they are"
+            )
+
+
+def _place(error: Exception) -> str:
+    """The innermost line that is not a library's."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    own = [frame for frame in frames if Path(frame.filename).resolve().parent != Path(__file__).resolve().parent]
+    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
+
+
+def _told(error: Exception) -> str:
+    text = " ".join(str(error).split())[:400]
+    if "could not convert string to float" in text:
+        return f"{text}; a column of text needs an encoder, such as OneHotEncoder in a ColumnTransformer"
+    if "contains NaN" in text:
+        return "a value is missing where the estimator takes none; put a SimpleImputer before it"
+    return f"{type(error).__name__}: {text}"

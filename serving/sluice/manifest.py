@@ -195,6 +195,26 @@ class Manifest(_Strict):
                 raise ValueError(f"tensor names repeat: {names}")
         return self
 
+    @model_validator(mode="after")
+    def _what_is_said_of_inputs_is_said_of_some(self) -> Manifest:
+        inputs = {spec.name: spec.shape for spec in self.inputs}
+        features = self.features.features if self.features else ()
+        for kind, items in (("variable", self.variables), ("feature", features)):
+            for item in items:
+                _check_place(f"{kind} {item.name!r}", item.tensor, item.column, inputs)
+        if self.clock is not None:
+            _check_place("clock", self.clock.input, None, inputs)
+            if self.clock.input in {feature.tensor for feature in features}:
+                raise ValueError(f"input {self.clock.input!r} is both a feature and the clock")
+        return self
+
+
+def _check_place(what: str, name: str, column: int | None, inputs: dict[str, tuple[int, ...]]) -> None:
+    if name not in inputs:
+        raise ValueError(f"{what}: there is no input {name!r}, but {list(inputs)}")
+    if column is not None and (len(inputs[name]) < 2 or 0 <= inputs[name][-1] <= column):
+        raise ValueError(f"{what}: input {name!r} has shape {list(inputs[name])}, and no column {column}")
+
 
 def load_manifest(path: Path) -> Manifest:
     """Read and check a `model.yaml`.

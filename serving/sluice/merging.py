@@ -29,12 +29,11 @@ def merged(preprocess: Path, model: Path) -> onnx.ModelProto:
     first, second = _read(preprocess), _read(model)
     _check_opsets(first, second)
     first.ir_version = second.ir_version = max(first.ir_version, second.ir_version)
-    pairs = _pairs(first.graph, second.graph)
     try:
         whole = compose.merge_models(
             first,
             second,
-            [(_FIRST + give, _SECOND + take) for give, take in pairs],
+            _pairs(first.graph, second.graph),
             outputs=[_SECOND + value.name for value in second.graph.output],
             prefix1=_FIRST,
             prefix2=_SECOND,

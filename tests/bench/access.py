@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,18 @@ class Seen:
     refused: int
 
 
+@dataclass
+class Floods:
+    """Rounds in which right tokens came alone and beside others, and the questions to the API server in the flooded."""
+
+    renewals: float
+    calm: list[Seen] = field(default_factory=list)
+    beside_health: list[Seen] = field(default_factory=list)
+    flooded: list[Seen] = field(default_factory=list)
+    wrong: list[Seen] = field(default_factory=list)
+    questions: list[float] = field(default_factory=list)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.access", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
@@ -81,7 +93,7 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch, stage(Path(scratch)) as (doors, judge):
         cost(report, doors, chosen.rounds, chosen.seconds)
         for mode in (KUBERNETES, JWT):
-            flood(report, mode, doors[mode], judge, chosen.rounds, chosen.seconds)
+            flood(report, mode, flooded(doors[mode], judge, chosen.rounds, chosen.seconds))
     report.details["loads"] = os.getloadavg()
     return report.conclude(Console())
 
@@ -183,38 +195,39 @@ def cost(report: Report, doors: dict[str, Door], rounds: int, seconds: int) -> N
     report.details["answers a second"] = {mode: _median(seen[mode, MANY], "rate") for mode in doors}
 
 
-def flood(report: Report, mode: str, door: Door, judge: Authorizer, rounds: int, seconds: int) -> None:
-    """Valid callers alone and beside wrong tokens, in turns."""
-    calm: list[Seen] = []
-    flooded: list[Seen] = []
-    beside_health: list[Seen] = []
-    wrong: list[Seen] = []
-    questions: list[float] = []
-    for _ in range(rounds):
-        calm.append(load(door, CALM_CONNECTIONS, seconds, CALM_PAUSE_MS))
-        beside_health.append(asyncio.run(side_by_side(door, seconds, "health"))[0])
-        before = asked(judge)
-        valid, refused = asyncio.run(side_by_side(door, seconds, "tokens"))
-        flooded.append(valid)
-        wrong.append(refused)
-        questions.append(asked(judge) - before)
-    slower = _median(flooded, "p50") / _median(calm, "p50")
+def flood(report: Report, mode: str, floods: Floods) -> None:
+    """What wrong tokens cost those who have a right one."""
+    slower = _median(floods.flooded, "p50") / _median(floods.calm, "p50")
     report.at_most(f"{mode}, flooded with wrong tokens: a right one's median grows to", SLOWER, slower, "times")
-    # What is known is renewed every ten seconds, by two questions.
-    report.at_most(f"{mode}: questions to the API server in a flooded round", 2 + 2 * seconds / 10, max(questions))
-    report.equal(f"{mode}: refusals of right tokens beside wrong ones", 0, sum(one.refused for one in flooded))
+    report.at_most(f"{mode}: questions to the API server in a flooded round", floods.renewals, max(floods.questions))
+    report.equal(f"{mode}: refusals of right tokens beside wrong ones", 0, sum(one.refused for one in floods.flooded))
     report.details[f"flood, {mode}"] = {
-        "questions to the API server in a round": questions,
-        "wrong tokens a second": _median(wrong, "rate"),
-        "right ones a second": _median(flooded, "rate"),
-        "calm p50 and p99, ms": [_median(calm, "p50"), _median(calm, "p99")],
-        "flooded p50 and p99, ms": [_median(flooded, "p50"), _median(flooded, "p99")],
+        "questions to the API server in a round": floods.questions,
+        "wrong tokens a second": _median(floods.wrong, "rate"),
+        "right ones a second": _median(floods.flooded, "rate"),
+        "calm p50 and p99, ms": [_median(floods.calm, "p50"), _median(floods.calm, "p99")],
+        "flooded p50 and p99, ms": [_median(floods.flooded, "p50"), _median(floods.flooded, "p99")],
         # What of it is the sender's and the router's own work for that many more requests, whatever they are.
         "beside as many without need of a token, ms": [
-            _median(beside_health, "p50"),
-            _median(beside_health, "p99"),
+            _median(floods.beside_health, "p50"),
+            _median(floods.beside_health, "p99"),
         ],
     }
+
+
+def flooded(door: Door, judge: Authorizer, rounds: int, seconds: int) -> Floods:
+    """Valid callers alone, beside as many requests that need no token, and beside wrong tokens, in turns."""
+    # What is known is renewed every ten seconds, by two questions.
+    floods = Floods(renewals=2 + 2 * seconds / 10)
+    for _ in range(rounds):
+        floods.calm.append(load(door, CALM_CONNECTIONS, seconds, CALM_PAUSE_MS))
+        floods.beside_health.append(asyncio.run(side_by_side(door, seconds, "health"))[0])
+        before = asked(judge)
+        valid, refused = asyncio.run(side_by_side(door, seconds, "tokens"))
+        floods.flooded.append(valid)
+        floods.wrong.append(refused)
+        floods.questions.append(asked(judge) - before)
+    return floods
 
 
 async def side_by_side(door: Door, seconds: int, flood: str) -> tuple[Seen, Seen]:

@@ -12,10 +12,16 @@ import math
 from sluice_operator.api.access import Access, DataRule, OnUnavailable, RateLimit, byte_count
 from sluice_operator.routing.base import Authorizer, Guard, Traffic
 from sluice_operator.routing.envoy_access_answers import answers
-from sluice_operator.routing.envoy_access_clusters import AUTHORIZER, AUTHORIZER_STRANGERS, VERIFIER
+from sluice_operator.routing.envoy_access_clusters import (
+    AUTHORIZER,
+    AUTHORIZER_STRANGERS,
+    QUESTION,
+    VERIFIER,
+    settings,
+)
 from sluice_operator.routing.envoy_lua import lua
 from sluice_operator.routing.envoy_proto import Json, duration, extension, typed
-from sluice_operator.routing.envoy_verifier import CLAIMS, QUESTION, settings
+from sluice_operator.routing.envoy_verifier import CLAIMS
 
 CALLER = "x-sluice-caller"
 UNCHECKED = "x-sluice-unchecked"

@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from sluice_operator.api.access import Access
 from sluice_operator.api.names import short_hash
 from sluice_operator.routing.base import Authorizer, Guard, Traffic
 from sluice_operator.routing.envoy_clusters import MANY, bystander
@@ -21,6 +22,9 @@ VERIFIER = short_hash("verifier")
 KEYS = short_hash("keys")
 """The issuer's keys."""
 
+QUESTION = "x-sluice-authorize"
+"""The header in which they are told what is asked."""
+
 _KNOWN_CONNECTIONS = 64
 _STRANGERS_CONNECTIONS = 8
 _STRANGERS_WAITING = 512
@@ -37,15 +41,22 @@ def access_clusters(traffic: Traffic, layout: Layout) -> list[Json]:
     return [*_authorizers(guard, layout), *_verifiers(guard, layout), *_keys(guard, layout)]
 
 
-def verifier_socket(layout: Layout) -> Json:
-    """A core.v3.Address without a file or a port: nobody outside the router's pod reaches it."""
-    return {"pipe": {"path": f"@sluice-verifier-{layout.endpoint_port}"}}
+def settings(access: Access) -> str:
+    """Tells what is verified from what was before a change: a router takes over its files one after the other."""
+    return short_hash([access.audiences, access.jwt and access.jwt.to_json(), access.data is not None])
+
+
+def verifier_socket(access: Access, layout: Layout) -> Json:
+    """A core.v3.Address without a file or a port: nobody outside the router's pod reaches it. Other settings have
+    another one, so that no connection from before leads to what was verified before.
+    """
+    return {"pipe": {"path": f"@sluice-verifier-{layout.endpoint_port}-{settings(access)}"}}
 
 
 def _verifiers(guard: Guard, layout: Layout) -> list[Json]:
     if guard.access.jwt is None:
         return []
-    member = {"endpoint": {"address": verifier_socket(layout)}}
+    member = {"endpoint": {"address": verifier_socket(guard.access, layout)}}
     members = {"cluster_name": VERIFIER, "endpoints": [{"lb_endpoints": [member]}]}
     cluster = {"name": VERIFIER, "type": "STATIC", "connect_timeout": "1s", "load_assignment": members}
     return [cluster | _bounds(_VERIFIER_CONNECTIONS, MANY)]

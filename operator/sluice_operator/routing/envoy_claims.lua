@@ -65,7 +65,7 @@ end
 
 function envoy_on_request(handle)
   local context, headers = handle:filterContext(), handle:headers()
-  -- A question about other settings (a change reaches listeners one by one) goes on to where there is no answer.
+  -- A question about other settings, whose token was not checked, goes on to where there is no answer.
   if headers:get("x-sluice-authorize") ~= context:get("question") then
     return
   end

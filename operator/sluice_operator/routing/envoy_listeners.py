@@ -3,7 +3,7 @@
 from sluice_operator.routing.base import Traffic
 from sluice_operator.routing.envoy_access import filters as access_filters
 from sluice_operator.routing.envoy_access import manager as access_manager
-from sluice_operator.routing.envoy_access_clusters import verifier_socket
+from sluice_operator.routing.envoy_access_clusters import settings, verifier_socket
 from sluice_operator.routing.envoy_layout import Layout
 from sluice_operator.routing.envoy_proto import V2_ERRORS, Json, address, extension, from_file
 from sluice_operator.routing.envoy_routes import ROUTES
@@ -24,9 +24,17 @@ def endpoint_listeners(layout: Layout, traffic: Traffic) -> list[Json]:
     plain = _listener("endpoint", address("0.0.0.0", layout.endpoint_port), manager)
     tls = _listener("endpoint-tls", address("0.0.0.0", layout.tls_port), manager)
     tls["filter_chains"][0]["transport_socket"] = transport_socket(layout)
-    judging = verifier(traffic)
-    judge = [_listener("verifier", verifier_socket(layout), judging)] if judging else []
-    return [*judge, *(listener for listener, open_ in ((plain, doors.http), (tls, doors.https)) if open_)]
+    return [
+        *_verifiers(layout, traffic),
+        *(listener for listener, open_ in ((plain, doors.http), (tls, doors.https)) if open_),
+    ]
+
+
+def _verifiers(layout: Layout, traffic: Traffic) -> list[Json]:
+    guard, manager = traffic.guard, verifier(traffic)
+    if guard is None or manager is None:
+        return []
+    return [_listener(f"verifier-{settings(guard.access)}", verifier_socket(guard.access, layout), manager)]
 
 
 def _endpoint(layout: Layout, traffic: Traffic) -> Json:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+LONGEST = timedelta(days=36525)
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
 
 
@@ -19,7 +20,10 @@ def parse_duration(text: Any) -> Any:
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is no duration; write 7d, 12h, 1h30m or 90s")
     parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{text!r} is longer than a hundred years")
+    return timedelta(seconds=seconds)
 
 
 def _positive(duration: timedelta) -> timedelta:

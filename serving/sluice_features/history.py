@@ -24,7 +24,7 @@ from sluice_features.normalising import as_moments
 from sluice_features.report import Violation
 from sluice_features.secrets import Secrets
 from sluice_features.sources.opening import opened
-from sluice_features.sources.reading import Context, Window, quoted
+from sluice_features.sources.reading import Context, Window, earlier, quoted
 from sluice_features.staging import Stage, Staged, stage_view, staging
 
 ASKED = "sluice_asked"
@@ -83,9 +83,14 @@ class Features:
         return pa.table(columns | wide)
 
     def _joined(
-        self, view: View, features: list[Feature], stage: Stage, moments: tuple[datetime, datetime], now: datetime
+        self,
+        view: View,
+        features: list[Feature],
+        stage: Stage,
+        moments: tuple[datetime | None, datetime | None],
+        now: datetime,
     ) -> pa.Table:
-        window = Window(None if view.max_age is None else moments[0] - view.max_age, moments[1])
+        window = Window(earlier(moments[0], view.max_age), moments[1])
         with opened(self.definitions, view, self.context) as reading:
             staged = stage_view(self.definitions, view, reading, window, stage)
         if not isinstance(staged, Staged):
@@ -108,11 +113,11 @@ def _of_view(chosen: Iterable[tuple[View, Feature]], view: View) -> list[Feature
     return [feature for other, feature in chosen if other.name == view.name]
 
 
-def _bounds(asked: pa.Table) -> tuple[datetime, datetime]:
-    """The first and the last moment that is asked for."""
+def _bounds(asked: pa.Table) -> tuple[datetime | None, datetime | None]:
+    """The first and the last moment that is asked for; None where nobody asks."""
     bounds = pc.min_max(asked.column(_AT))
-    first, last = bounds["min"].as_py(), bounds["max"].as_py()
-    return (first or datetime.min).replace(tzinfo=UTC), (last or datetime.max).replace(tzinfo=UTC)
+    first, last = (None if bound is None else bound.replace(tzinfo=UTC) for bound in bounds.as_py().values())
+    return first, last
 
 
 def _as_of(view: View, staged: Staged) -> str:

@@ -20,7 +20,7 @@ from sluice_features.errors import FeaturesError, invalid
 from sluice_features.online import OnlineStore, differences
 from sluice_features.report import Report, ViewReport, Violation
 from sluice_features.sources.opening import opened
-from sluice_features.sources.reading import Context, Window, quoted
+from sluice_features.sources.reading import Context, Window, earlier, quoted
 from sluice_features.staging import Stage, Staged, choose_latest, extra_columns, stage_view, staging
 
 LOOKED_AT = 100
@@ -41,8 +41,7 @@ class Run:
 
     def window(self, view: View) -> Window:
         """From `start`, or from where a row would be too old to count, to `end`."""
-        too_old = None if view.max_age is None else (self.end or self.now) - view.max_age
-        return Window(self.start or too_old, self.end)
+        return Window(self.start or earlier(self.end or self.now, view.max_age), self.end)
 
 
 def check(run: Run) -> Report:

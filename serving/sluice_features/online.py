@@ -32,9 +32,16 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 
 
 class OnlineStore:
-    """A feature server. `pause` waits so many seconds between attempts."""
+    """A feature server. `pause` waits so many seconds between attempts; `transport`: in place of the network."""
 
-    def __init__(self, store: Store, context: Context, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        store: Store,
+        context: Context,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self._secrets, self._pause = context.secrets, pause
         self._url = store.url.rstrip("/")
         token = None if store.token is None else self._secrets.filled(store.token)
@@ -47,6 +54,7 @@ class OnlineStore:
             # A service of the cluster's: no proxy of the environment's is asked for it.
             trust_env=False,
             verify=verify,
+            transport=transport,
         )
 
     def __enter__(self) -> OnlineStore:
@@ -84,15 +92,16 @@ class OnlineStore:
     def read(self, view: str, features: Sequence[str], keys: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """What the online store holds: by feature, one (value, seconds since 1970) a row; None: it has nothing."""
         wanted = [f"{view}:{name}" for name in features]
-        answer = self._ask("/get-online-features", {"features": wanted, "entities": dict(keys)})
+        response = self._ask("/get-online-features", {"features": wanted, "entities": dict(keys)})
         try:
+            answer = response.json()
             names, results = answer["metadata"]["feature_names"], answer["results"]
             found = {name: list(_cells(result)) for name, result in zip(names, results, strict=True)}
             return {name: found[name] for name in features}
         except (KeyError, TypeError, ValueError) as error:
             raise invalid(f"{self._url} is no feature server of Feast's: its answer has another form") from error
 
-    def _ask(self, path: str, body: Mapping[str, Any]) -> Any:
+    def _ask(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             try:
@@ -109,7 +118,7 @@ class OnlineStore:
             self._pause(BACKOFF_SECONDS * 2**attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    def _once(self, path: str, body: Mapping[str, Any]) -> Any:
+    def _once(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         response = self._client.post(self._url + path, json=body)
         status = response.status_code
         if status in (401, 403):
@@ -119,7 +128,7 @@ class OnlineStore:
             raise _RefusedError(f"it answered {status}: {words}")
         if status != 200:
             raise invalid(f"{self._url}{path} answered {status}: {words}; check store.url")
-        return response.json()
+        return response
 
 
 class _RefusedError(Exception):

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 
 from sluice_features.datatypes import is_time
 from sluice_features.errors import FeaturesError, invalid, unavailable
-from sluice_features.sources.reading import BATCH_ROWS, Context, Window, selection, statement
+from sluice_features.sources.reading import BATCH_ROWS, Context, Window, quoted, selection, statement
 from sluice_features.sources.types import Delta, DuckDb, Parquet
 
 MEMORY = "256MB"
@@ -32,10 +32,16 @@ class DuckDbReading:
 
     def batches(self, columns: tuple[str, ...], timestamp: str, window: Window) -> Iterator[pa.RecordBatch]:
         """Rows as DuckDB gives them."""
-        condition = window.condition(timestamp) if is_time(self.schema[timestamp]) else ""
+        condition = window.condition(self._comparable(timestamp)) if is_time(self.schema[timestamp]) else ""
         with told(self._context):
             found = self._connection.sql(statement(self._chosen, columns, condition))
             yield from found.to_arrow_reader(BATCH_ROWS)
+
+    def _comparable(self, timestamp: str) -> str:
+        """DuckDB compares nanoseconds with nothing else; other units stay as they are, so that files can be skipped."""
+        kind, column = self.schema[timestamp], quoted(timestamp)
+        nanoseconds = pa.types.is_timestamp(kind) and kind.unit == "ns"
+        return f"CAST({column} AS TIMESTAMPTZ)" if nanoseconds else column
 
 
 @contextmanager

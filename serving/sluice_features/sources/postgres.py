@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sluice_features.datatypes import is_time
 from sluice_features.errors import invalid, unavailable
-from sluice_features.sources.reading import Context, Window, selection, statement
+from sluice_features.sources.reading import Context, Window, quoted, selection, statement
 from sluice_features.sources.types import Postgres
 
 ROWS = 20_000
@@ -57,7 +57,7 @@ class PostgresReading:
 
     def batches(self, columns: tuple[str, ...], timestamp: str, window: Window) -> Iterator[pa.RecordBatch]:
         """Rows as the server gives them."""
-        condition = window.condition(timestamp) if is_time(self.schema[timestamp]) else ""
+        condition = window.condition(quoted(timestamp)) if is_time(self.schema[timestamp]) else ""
         schema = pa.schema([(name, self.schema[name]) for name in columns])
         with self._connection.cursor(name="sluice", binary=True) as cursor:
             cursor.itersize = ROWS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -27,11 +27,21 @@ class Window:
     end: datetime | None = None
 
     def condition(self, column: str, *, zone: bool = True) -> str:
-        """As SQL about a column of that name, in a session whose time zone is UTC. `zone`: the column may have one."""
+        """As SQL about a column, in a session whose time zone is UTC. `zone`: the column may have one."""
         kind = "TIMESTAMPTZ" if zone else "TIMESTAMP"
         bounds = [(sign, bound.astimezone(UTC)) for sign, bound in ((">=", self.start), ("<=", self.end)) if bound]
-        told = (f"{quoted(column)} {sign} {kind} '{bound:{_MOMENT if zone else _PLAIN}}'" for sign, bound in bounds)
+        told = (f"{column} {sign} {kind} '{bound:{_MOMENT if zone else _PLAIN}}'" for sign, bound in bounds)
         return " AND ".join(told)
+
+
+def earlier(moment: datetime | None, age: timedelta | None) -> datetime | None:
+    """So much earlier; None where there is no such time, or no bound."""
+    if moment is None or age is None:
+        return None
+    try:
+        return moment - age
+    except OverflowError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

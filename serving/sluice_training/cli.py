@@ -14,14 +14,16 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import ValidationError
 
+from sluice.contract import FeatureReferences
 from sluice.failures import PackageError
 from sluice.local import replay
 from sluice.manifest import explain
 from sluice.model import Model
-from sluice.package import Package
+from sluice.package import Package, opened
 from sluice_training.data import read
 from sluice_training.errors import TrainingError
 from sluice_training.plan import Plan
+from sluice_training.registering import register
 from sluice_training.trained import Trained
 from sluice_training.trainer import train
 
@@ -65,13 +67,16 @@ def _settled() -> int:
 
 def _trained(chosen: argparse.Namespace) -> Iterator[str]:
     kind = _class(chosen.model, chosen.model_version)
-    trained = train(kind, _rows(chosen, kind), _plan(chosen))
+    table, references = _rows(chosen, kind)
+    trained = train(kind, table, _plan(chosen, references))
     if trained.searched:
         yield from trained.searched.lines()
     yield from _evaluated(trained)
     output = chosen.output or Path(f"{kind.name}-{kind.version}.tar.gz")
     digest = trained.write(output, _replayed)
     yield f"{output}  {digest}"
+    if chosen.push or chosen.register:
+        yield from _published(chosen, output)
 
 
 def _evaluated(trained: Trained) -> Iterator[str]:
@@ -83,7 +88,7 @@ def _evaluated(trained: Trained) -> Iterator[str]:
         yield f"it goes by {told}"
 
 
-def _plan(chosen: argparse.Namespace) -> Plan:
+def _plan(chosen: argparse.Namespace, references: FeatureReferences | None) -> Plan:
     if not 0 < chosen.test_share < 1:
         raise TrainingError(f"--test-share is {chosen.test_share}; it must lie between 0 and 1")
     if chosen.search < 0 or chosen.seed < 0:
@@ -96,11 +101,36 @@ def _plan(chosen: argparse.Namespace) -> Plan:
         candidates=chosen.search,
         previous=chosen.previous,
         lock=chosen.lock,
+        references=references,
     )
 
 
-def _rows(chosen: argparse.Namespace, kind: type[Model]) -> pa.Table:
-    return read(chosen.data)
+def _rows(chosen: argparse.Namespace, kind: type[Model]) -> tuple[pa.Table, FeatureReferences | None]:
+    table = read(chosen.data)
+    if chosen.features is None:
+        return table, None
+    try:
+        from sluice_training.joining import joined  # noqa: PLC0415 brings DuckDB, which only features need
+    except ModuleNotFoundError as error:
+        raise TrainingError(f"--features needs {error.name}; pip install 'sluice-serving[features]'") from error
+    return joined(kind, table, chosen.features, chosen.service, chosen.timestamp)
+
+
+def _published(chosen: argparse.Namespace, output: Path) -> Iterator[str]:
+    """Publish and register; the lines are what goes into spec.model."""
+    with opened(output) as package:
+        uri, endpoint, note = None, chosen.endpoint, ""
+        if chosen.push:
+            uri = _pushed(package, chosen.push, chosen.endpoint)
+        if chosen.register:
+            found = register(package, chosen.register, name=chosen.name, alias=chosen.alias, pushed=uri)
+            if uri is None:
+                uri, endpoint = found.uri, found.endpoint
+            if found.alias_uri:
+                note = f"\n  # or {found.alias_uri} at {found.endpoint}, without a digest, to follow the alias"
+            yield f"registered {found.name} {found.version}{f' as {found.alias}' if found.alias else ''}"
+        where = f"\n  endpoint: {endpoint}" if endpoint else ""
+        yield f"model:\n  uri: {uri}{where}\n  digest: {package.digest}{note}"
 
 
 def _class(text: str, version: str | None) -> type[Model]:
@@ -128,6 +158,18 @@ def _class(text: str, version: str | None) -> type[Model]:
     if version is not None:
         found.version = version
     return found
+
+
+def _pushed(package: Package, store: str, endpoint: str | None) -> str:
+    try:
+        from sluice_store.errors import StoreError  # noqa: PLC0415 brings the stores' libraries
+        from sluice_store.push import push  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise TrainingError(f"--push needs {error.name}; pip install 'sluice-serving[store]'") from error
+    try:
+        return push(package.folder, store, endpoint=endpoint).uri
+    except StoreError as error:
+        raise TrainingError(str(error)) from error
 
 
 def _replayed(package: Package) -> None:

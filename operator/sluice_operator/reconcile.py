@@ -13,6 +13,8 @@ from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment, Reported, SpecNotUnderstoodError
 from sluice_operator.api.status import Failure, ModelDeploymentStatus
 from sluice_operator.cluster.errors import Refused
+from sluice_operator.cluster.kinds import CRON_JOB
+from sluice_operator.planning import materialization
 from sluice_operator.planning.conditions import not_understood
 from sluice_operator.planning.events import notes
 from sluice_operator.planning.observed import Observed, Problem
@@ -121,7 +123,8 @@ class Reconciler:
             await self._cluster.apply(resource, decided)
         except Refused as error:
             known = self._refused.get(key)
-            self._refused[key] = Problem("ApplyRefused", str(error))
+            reason = materialization.REFUSED if error.kind == CRON_JOB.kind else "ApplyRefused"
+            self._refused[key] = Problem(reason, str(error))
             return RETRY_REFUSED if known == self._refused[key] else 0.0
         was_refused = self._refused.pop(key, None) is not None
         return 0.0 if was_refused else decided.requeue_after

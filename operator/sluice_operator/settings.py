@@ -24,6 +24,7 @@ class Settings:
     runtime_image: str
     router_image: str
     runtime_gpu_image: str
+    tools_image: str
     namespaces: tuple[str, ...]
     metrics_port: int
     workers: int
@@ -50,6 +51,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         runtime_image=values.runtime_image,
         router_image=values.router_image,
         runtime_gpu_image=values.runtime_gpu_image,
+        tools_image=values.tools_image,
         namespaces=_names(values.namespaces),
         metrics_port=values.metrics_port,
         workers=values.workers,
@@ -85,6 +87,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--runtime-gpu-image",
         default=default("RUNTIME_GPU_IMAGE", ""),
         help="image of model pods with accelerator nvidia; none: such a spec must name its own",
+    )
+    parser.add_argument(
+        "--tools-image",
+        default=default("TOOLS_IMAGE", ""),
+        help="image of jobs that fill feature stores; none: a spec that asks for it is told so",
     )
     parser.add_argument("--namespaces", default=default("NAMESPACES", ""), help="comma-separated; none: all")
     parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", "8080"))

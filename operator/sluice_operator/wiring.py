@@ -27,6 +27,7 @@ def _images(chosen: Settings) -> Images:
         chosen.runtime_image,
         chosen.router_image,
         runtime_gpu=chosen.runtime_gpu_image,
+        tools=chosen.tools_image,
         pull_secrets=chosen.pull_secrets,
     )
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-DOCKERFILES = [REPOSITORY / part / "Dockerfile" for part in ("operator", "serving")]
+DOCKERFILES = [REPOSITORY / part for part in ("operator/Dockerfile", "serving/Dockerfile", "serving/tools.Dockerfile")]
 MACHINES = re.compile(r"amd64|arm64|x86_64|aarch64|--platform", re.IGNORECASE)
 
 
-@pytest.fixture(params=DOCKERFILES, ids=[path.parent.name for path in DOCKERFILES])
+@pytest.fixture(params=DOCKERFILES, ids=[str(path.relative_to(REPOSITORY)) for path in DOCKERFILES])
 def dockerfile(request: pytest.FixtureRequest) -> str:
     path: Path = request.param
     return path.read_text()

@@ -100,6 +100,7 @@ def test_the_operator_understands_the_environment_it_is_given(defaults: list[Obj
     understood = settings.parse([], environment_of(defaults))
     assert understood.runtime_image == "sluice/runtime:0.1.0"
     assert understood.runtime_gpu_image == "sluice/runtime-gpu:0.1.0"
+    assert understood.tools_image == "sluice/tools:0.1.0"
     assert understood.router_image == "envoyproxy/envoy:v1.40.0"
     assert understood.namespaces == ()
     assert understood.log_level == "info"

@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
     building = command("build", "build the programs that are not in the cache", build_programs)
     building.add_argument("programs", nargs="*", help=f"of {', '.join(build.PROGRAMS)} (default: all)")
     making = command("images", "build and import images; print their names as JSON", make_images)
-    making.add_argument("kinds", nargs="*", help=f"of {', '.join(images.NAMES)} (default: all)")
+    making.add_argument(
+        "kinds", nargs="*", help=f"of {', '.join((*images.NAMES, *images.ON_DEMAND))} (default: all but tools)"
+    )
     for name in ACTIONS:
         single = command(name, f"{name} one component", act)
         single.add_argument("component", choices=COMPONENTS, metavar="COMPONENT")

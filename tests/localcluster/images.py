@@ -24,6 +24,8 @@ PREFIX = "sluice.local"
 PAUSE_COMMAND = ["/bin/busybox", "sleep", "2147483647"]
 DOCKERFILES = {"runtime": layout.REPO / "serving/Dockerfile", "operator": layout.REPO / "operator/Dockerfile"}
 NAMES = ("base", "router", *DOCKERFILES)
+ON_DEMAND = {"tools": layout.REPO / "serving/tools.Dockerfile"}
+"""Built where they are named: few tests need them, and they are large."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def recipe(kind: str) -> Image:
         return router_image()
     if kind in DOCKERFILES:
         return from_source(kind, DOCKERFILES[kind])
-    raise ClusterError(f"unknown image {kind!r}; known are {', '.join(NAMES)}")
+    if kind in ON_DEMAND:
+        return from_source(kind, ON_DEMAND[kind])
+    raise ClusterError(f"unknown image {kind!r}; known are {', '.join((*NAMES, *ON_DEMAND))}")
 
 
 def base() -> Image:

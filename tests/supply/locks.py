@@ -15,7 +15,10 @@ from localcluster.shell import run
 
 LOCKS = tuple(
     layout.REPO / lock
-    for lock in ("operator/requirements.lock", "serving/requirements.lock", "serving/requirements-gpu.lock")
+    for lock in (
+        "operator/requirements.lock",
+        *(f"serving/requirements{variant}.lock" for variant in ("", "-gpu", "-tools")),
+    )
 )
 # Of the images' base, Debian bookworm: glibc 2.36 and Python 3.11.
 MACHINES = {"amd64": "x86_64-manylinux_2_36", "arm64": "aarch64-manylinux_2_36"}

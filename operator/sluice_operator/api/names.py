@@ -70,6 +70,11 @@ def resolver(name: str, spec_hash: str) -> str:
     return f"{name}-resolve-{spec_hash}"
 
 
+def features(name: str) -> str:
+    """The CronJob that fills the feature store."""
+    return f"{name}-features"
+
+
 def labels(name: str, component: str, revision: str | None = None) -> dict[str, str]:
     """Labels of a child. Model pods carry their revision and never a role, so that promotion restarts nothing."""
     common = {MANAGED_BY: "sluice", DEPLOYMENT: name, COMPONENT: component}

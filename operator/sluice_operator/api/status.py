@@ -251,6 +251,16 @@ class RequestStatus(StatusModel):
     at: str = Field(description="When it was answered.")
 
 
+class FeaturesStatus(StatusModel):
+    """How the feature store is filled (spec.features.materialization)."""
+
+    last_scheduled: str | None = Field(default=None, description="When a run was due last.")
+    last_success: str | None = Field(default=None, description="When a run last wrote everything; values are of then.")
+    last_failure: str | None = Field(default=None, description="When a run last failed; it left the store as it was.")
+    reason: str = Field(default="", description="Why that one failed, in one CamelCase word.")
+    message: str = Field(default="", description="Why, in the job's own words, with what to change.")
+
+
 class ModelDeploymentStatus(StatusModel):
     """Observed state of a ModelDeployment."""
 
@@ -258,7 +268,7 @@ class ModelDeploymentStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Ready, Promoted, Reconciling, Stalled, ModelLoaded, RouterReady, ScalingActive, RolloutHealthy; "
-        "TLSReady and ReferenceFollowed where the spec asks for them.",
+        "TLSReady, ReferenceFollowed, AccessReady and FeaturesReady where the spec asks for them.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     reason: str = Field(default="", description="The most telling reason, for the printed table.")
@@ -274,6 +284,7 @@ class ModelDeploymentStatus(StatusModel):
     draining: list[Draining] = Field(default_factory=list, description="Revisions that lost their traffic.")
     resolved: Resolved | None = Field(default=None, description="The last URI resolved to a digest.")
     poll: PollStatus | None = Field(default=None, description="The last look at what a reference stands for.")
+    features: FeaturesStatus | None = Field(default=None, description="How the feature store is filled.")
     blocked: Blocked | None = Field(default=None, description="A spec that was refused or taken back.")
     history: list[HistoryEntry] = Field(default_factory=list, description="Former rollouts, newest first.")
     requests: list[RequestStatus] = Field(

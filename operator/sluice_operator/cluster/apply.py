@@ -11,7 +11,7 @@ from sluice_operator.cluster import compare, observe
 from sluice_operator.cluster.cache import Cache, Key, version
 from sluice_operator.cluster.client import Client, Json
 from sluice_operator.cluster.errors import Conflict, Gone, Refused, Unavailable
-from sluice_operator.cluster.kinds import APPLIED, DEPLOYMENT, JOB, POD, Kind, kind_of
+from sluice_operator.cluster.kinds import APPLIED, CRON_JOB, DEPLOYMENT, JOB, POD, Kind, kind_of
 from sluice_operator.planning.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -30,14 +30,20 @@ class Applier:
         """Apply objects in the order of kinds, set replicas, hint router pods, prune; raises Refused, Unavailable."""
         wanted = _by_place(plan.objects)
         for kind in APPLIED:
-            for (of, name), manifest in wanted.items():
-                if of is kind:
-                    await self._apply_one(resource, kind, name, manifest)
+            if kind is not CRON_JOB:
+                await self._apply_kind(resource, kind, wanted)
             if kind is DEPLOYMENT:
                 await self._scale(resource, plan.scales)
         await self._hint_routers(resource, plan.router_version)
         if plan.prune:
             await self._prune(resource, set(wanted))
+        # It serves nobody: where the API server says no to it, all else has been done.
+        await self._apply_kind(resource, CRON_JOB, wanted)
+
+    async def _apply_kind(self, resource: ModelDeployment, kind: Kind, wanted: Mapping[_Place, Manifest]) -> None:
+        for (of, name), manifest in wanted.items():
+            if of is kind:
+                await self._apply_one(resource, kind, name, manifest)
 
     async def dry_run(self, manifests: Iterable[Manifest]) -> None:
         """Have the API server judge manifests without keeping them; raises Refused with what it says."""

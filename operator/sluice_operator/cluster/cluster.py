@@ -112,6 +112,7 @@ class Cluster:
             router=await self._router(resource, seen, sorted(workloads)),
             absent=self._absent(),
             resolvers=observe.resolvers(seen),
+            materialization=observe.materialization(seen),
             windows=with_pairs(await self._windows(resource, key, seen, sorted(workloads)), resource, comparison),
             comparison=comparison,
             answers=self._outside.answers(key, key.namespace, questions.due(resource, self._clock())),

@@ -41,6 +41,7 @@ CONTROLLER_REVISION = Kind("apps/v1", "ControllerRevision", "controllerrevisions
 DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 JOB = Kind("batch/v1", "Job", "jobs")
+CRON_JOB = Kind("batch/v1", "CronJob", "cronjobs")
 AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
@@ -50,7 +51,7 @@ HTTP_ROUTE = Kind(gateway_api.API_VERSION, gateway_api.HTTP_ROUTE, "httproutes")
 GRPC_ROUTE = Kind(gateway_api.API_VERSION, gateway_api.GRPC_ROUTE, "grpcroutes")
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
-CHILDREN = (CONFIG_MAP, SERVICE, CONTROLLER_REVISION, DISRUPTION_BUDGET, DEPLOYMENT, JOB, AUTOSCALER)
+CHILDREN = (CONFIG_MAP, SERVICE, CONTROLLER_REVISION, DISRUPTION_BUDGET, DEPLOYMENT, JOB, AUTOSCALER, CRON_JOB)
 """Kinds of every cluster that the operator applies and prunes."""
 
 ROUTES = (HTTP_ROUTE, GRPC_ROUTE)

@@ -17,13 +17,22 @@ from sluice_operator.cluster.kinds import (
     AUTOSCALER,
     CONFIG_MAP,
     CONTROLLER_REVISION,
+    CRON_JOB,
     DEPLOYMENT,
     ENDPOINT_SLICE,
     JOB,
     POD,
     ROUTES,
 )
-from sluice_operator.planning.observed import Autoscaler, Problem, Resolver, RevisionRecord, Workload
+from sluice_operator.planning.observed import (
+    Autoscaler,
+    Materialization,
+    Problem,
+    Resolver,
+    RevisionRecord,
+    Run,
+    Workload,
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +50,7 @@ class Seen:
     autoscalers: Sequence[Json]
     records: Sequence[Json]
     jobs: Sequence[Json]
+    cron_jobs: Sequence[Json]
     pods: Sequence[Json]
     router_config: Json | None
     routes: Sequence[Json]
@@ -55,6 +65,7 @@ def gather(cache: Cache, key: Key, warnings: Mapping[str, str]) -> Seen:
         autoscalers=cache.owned(AUTOSCALER, key),
         records=cache.owned(CONTROLLER_REVISION, key),
         jobs=cache.owned(JOB, key),
+        cron_jobs=cache.owned(CRON_JOB, key),
         pods=cache.owned(POD, key),
         router_config=cache.get(CONFIG_MAP, key.namespace, names.router(key.name)),
         routes=[route for kind in ROUTES for route in cache.owned(kind, key)],
@@ -164,23 +175,57 @@ def weights(seen: Seen) -> dict[str, int]:
 
 def resolvers(seen: Seen) -> dict[str, Resolver]:
     """Resolver jobs by the hash of what they resolve."""
-    return {job["metadata"]["name"].rpartition("-")[2]: _resolver(job, seen) for job in seen.jobs}
+    found = [job for job in seen.jobs if label(job, names.COMPONENT) != "features"]
+    return {job["metadata"]["name"].rpartition("-")[2]: _resolver(job, seen) for job in found}
 
 
 def _resolver(job: Json, seen: Seen) -> Resolver:
     pods, since = _pods_of(job, seen.pods), job["metadata"]["creationTimestamp"]
     if word := next((word for pod in pods if (word := _resolved(pod))), None):
         return Resolver("Succeeded", word.digest, since=since, version=word.version, uri=word.uri)
+    problem = _problem(job, pods, seen)
+    if (ended := _ended(job, pods)) is not None:
+        return Resolver("Failed", problem=problem or _without_word("resolver", ended), since=since)
+    return Resolver("Running", problem=problem, since=since)
+
+
+def _problem(job: Json, pods: Sequence[Json], seen: Seen) -> Problem | None:
+    """What keeps a job's pods from getting on, or their last words."""
     found = [p for pod in pods if (p := problems.pod_problem(pod, seen.warnings))]
     if refused := seen.warnings.get(job["metadata"]["uid"]):
         found.append(problems.refusal(refused))
-    problem = problems.most_telling(found)
+    return problems.most_telling(found)
+
+
+def _ended(job: Json, pods: Sequence[Json]) -> Json | None:
+    """The condition that says that a job is over; None while it runs, or its pods' last words are still to come."""
     status = job.get("status") or {}
     for kind in ("Failed", "FailureTarget", "Complete"):
         ended = problems.condition(status, kind)
         if ended is not None and ended["status"] == "True" and not any(_speaks_yet(pod) for pod in pods):
-            return Resolver("Failed", problem=problem or _without_word(kind, ended), since=since)
-    return Resolver("Running", problem=problem, since=since)
+            return ended
+    return None
+
+
+def materialization(seen: Seen) -> Materialization:
+    """The job that fills the feature store: when it was due, and how it went."""
+    runs = [_run(job, seen) for job in seen.jobs if label(job, names.COMPONENT) == "features"]
+    due = [str((cron.get("status") or {}).get("lastScheduleTime") or "") for cron in seen.cron_jobs]
+    return Materialization(max(due, default=""), tuple(sorted(runs, key=lambda run: (run.since, run.name))))
+
+
+def _run(job: Json, seen: Seen) -> Run:
+    name, since = job["metadata"]["name"], job["metadata"]["creationTimestamp"]
+    tried = sorted(_pods_of(job, seen.pods), key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+    # A pod that was tried again is no trouble any more: the newest tells.
+    problem = _problem(job, tried[-1:], seen)
+    ended = _ended(job, tried)
+    if ended is None or ended["type"] == "FailureTarget":
+        return Run(name, "Running", since, problem=problem)
+    at = str(ended.get("lastTransitionTime") or since)
+    if ended["type"] == "Complete":
+        return Run(name, "Succeeded", since, at)
+    return Run(name, "Failed", since, at, problem or _without_word("job", ended))
 
 
 def _speaks_yet(pod: Json) -> bool:
@@ -189,10 +234,10 @@ def _speaks_yet(pod: Json) -> bool:
     return not ended and not problems.leaving(pod)
 
 
-def _without_word(kind: str, ended: Json) -> Problem:
-    """A resolver that ended and left nothing to read, because its pod is gone or was killed."""
+def _without_word(what: str, ended: Json) -> Problem:
+    """A job that ended and left nothing to read, because its pod is gone or was killed."""
     message = ended.get("message") or "its pod is gone before its result was read"
-    return Problem("ResolverFailed", f"the resolver ended ({kind}): {message}")
+    return Problem(f"{what.capitalize()}Failed", f"the {what} ended ({ended['type']}): {message}")
 
 
 def _resolved(pod: Json) -> Resolved | None:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from sluice_operator.api.access import AccessMode
 from sluice_operator.api.endpoint import PlainHTTP
 from sluice_operator.api.resource import Reported
-from sluice_operator.api.status import Condition, ConditionStatus, ModelDeploymentStatus, RolloutStatus
-from sluice_operator.planning import access
+from sluice_operator.api.status import Condition, ConditionStatus, FeaturesStatus, ModelDeploymentStatus, RolloutStatus
+from sluice_operator.planning import access, materialization
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Workload
 from sluice_operator.planning.situation import Situation
@@ -110,6 +110,8 @@ def _verdicts(view: View) -> Iterable[Verdict]:
         yield tls_ready(view.situation)
     if view.situation.resource.spec.model.poll:
         yield reference_followed(view)
+    if view.status.features:
+        yield features_ready(view.situation, view.status.features)
     if view.situation.resource.spec.access.mode is not AccessMode.none:
         yield access_ready(view.situation)
 
@@ -163,7 +165,7 @@ def stalled(view: View) -> Verdict:
     refused = view.situation.observed.refused
     if refusal:
         return Verdict("Stalled", "True", refusal.reason, refusal.message)
-    if refused:
+    if refused and refused.reason != materialization.REFUSED:
         return Verdict("Stalled", "True", refused.reason, refused.message)
     if blocked and view.status.rollout is None and not _goes_back(view):
         return Verdict("Stalled", "True", blocked.reason, blocked.message)
@@ -248,6 +250,11 @@ def tls_ready(s: Situation) -> Verdict:
     """Every router serves TLS with a certificate that is valid for some time."""
     good, reason, message = judge(s)
     return Verdict("TLSReady", "True" if good else "False", reason, message)
+
+
+def features_ready(s: Situation, status: FeaturesStatus) -> Verdict:
+    """The feature store holds what the last run should have written; no other condition asks."""
+    return Verdict("FeaturesReady", *materialization.judge(s, status))
 
 
 def access_ready(s: Situation) -> Verdict:

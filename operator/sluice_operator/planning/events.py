@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from sluice_operator.api.status import Condition, ModelDeploymentStatus, Phase, RolloutStatus
+from sluice_operator.api.status import Condition, FeaturesStatus, ModelDeploymentStatus, Phase, RolloutStatus
 from sluice_operator.planning import comparing
+from sluice_operator.planning.materialization import failing
 from sluice_operator.planning.plan import EventNote
 
 _BAD = {
@@ -13,6 +14,7 @@ _BAD = {
     "RouterReady": "False",
     "ScalingActive": "False",
     "ReferenceFollowed": "False",
+    "FeaturesReady": "False",
 }
 _VERDICTS = {"Pass": "Passed", "Fail": "Failed", "Inconclusive": "Inconclusive", "Error": "NotMade"}
 _QUIET_REASONS = ("Loading", "NotReady", "ConfigPending", "FixedReplicas")
@@ -27,6 +29,7 @@ def notes(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> tuple[
         *_measured(before.rollout, after.rollout),
         *_compared(before.rollout, after.rollout),
         *_gates(before.rollout, after.rollout),
+        *_materialized(before.features, after.features),
         *_ends(before, after),
         *_troubles(before, after),
     )
@@ -96,6 +99,14 @@ def _gates(was: RolloutStatus | None, now: RolloutStatus | None) -> Iterable[Eve
         elif (before.answer, before.message) != (gate.answer, gate.message):
             kind: Literal["Normal", "Warning"] = "Normal" if gate.answer == "Confirmed" else "Warning"
             yield EventNote(kind, f"Gate{gate.answer}", f"{gate.gate}: {gate.name} says {gate.message}")
+
+
+def _materialized(was: FeaturesStatus | None, now: FeaturesStatus | None) -> Iterable[EventNote]:
+    """The first run that wrote, and the first after others that failed; the condition tells of those."""
+    if now is None or now.last_success is None or was is None or was.last_success == now.last_success:
+        return
+    if was.last_success is None or failing(was):
+        yield EventNote("Normal", "FeaturesMaterialized", f"the feature store was filled at {now.last_success}")
 
 
 def _ends(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterable[EventNote]:

@@ -128,6 +128,27 @@ class Resolver:
 
 
 @dataclass(frozen=True)
+class Run:
+    """A job that fills the feature store. `since` and `ended` are the cluster's timestamps; `ended` is empty while it
+    runs. `problem`: why it failed, or what its newest pod struggles with.
+    """
+
+    name: str
+    state: Literal["Running", "Succeeded", "Failed"]
+    since: str
+    ended: str = ""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Materialization:
+    """What is seen of the feature store being filled; `scheduled`: when a run was due last, empty before the first."""
+
+    scheduled: str = ""
+    runs: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True)
 class Window:
     """What a revision did since the analysis window opened. `errors`: requests answered with 5xx, from the routers.
     `latency`: cumulative histogram, upper bound in seconds (inf last) -> count, from the runtime; None where a pod did
@@ -171,5 +192,6 @@ class Observed:
     """To the questions that are due, by their id; those still to come are missing."""
     absent: frozenset[str] = frozenset()
     """Kinds that the operator could use and the cluster does not have: Gateway API's."""
+    materialization: Materialization = Materialization()
     refused: Problem | None = None
     """What the API server said no to when the last plan was carried out."""

@@ -27,6 +27,7 @@ from sluice_operator.planning import (
     conditions,
     events,
     gateways,
+    materialization,
     pod_template,
     policy,
     polling,
@@ -52,12 +53,14 @@ from sluice_operator.scaling import hpa
 @dataclass(frozen=True)
 class Images:
     """Default images: `runtime` (or, with an NVIDIA GPU, `runtime_gpu`; empty where there is none) for new revisions,
-    `router` for every router. `pull_secrets` are Secrets of the models' namespaces with which all of them are pulled.
+    `router` for every router, `tools` (empty where there is none) for jobs that fill feature stores. `pull_secrets` are
+    Secrets of the models' namespaces with which all of them are pulled.
     """
 
     runtime: str
     router: str
     runtime_gpu: str = ""
+    tools: str = ""
     pull_secrets: tuple[str, ...] = ()
 
     def runtime_for(self, accelerator: Accelerator) -> str:
@@ -85,6 +88,7 @@ def plan(
     wanted = find_target(resource, observed, defaults)
     target = refuse(wanted, resource, reason or policy.refusal(resource, wanted, observed, demands))
     situation = look(resource, target, observed, now, tracing=tracing, authorizer=authorizer)
+    situation = replace(situation, has_tools=bool(images.tools))
     progress = decide(situation)
     after = replace(situation, resource=replace(resource, status=progress))
     status = report(situation, after)
@@ -178,6 +182,7 @@ def report(before: Situation, after: Situation) -> ModelDeploymentStatus:
             "step": _step_shown(after),
             "stable": _counted(status.stable, after.observed),
             "canary": _counted(status.canary, after.observed),
+            "features": materialization.told(after),
         }
     )
     view = conditions.View(before, shown)
@@ -212,6 +217,7 @@ def wanted_objects(s: Situation, traffic: Traffic, images: Images, defaults: Def
         *_autoscalers(s),
         *_resolver_jobs(s, defaults),
         *polling.jobs(s, defaults),
+        *materialization.objects(s.resource, images.tools, images.pull_secrets),
         *_router(s, traffic, images),
     )
 

@@ -17,7 +17,9 @@ from sluice_operator.routing.base import Authorizer
 
 @dataclass(frozen=True)
 class Situation:
-    """All that a decision rests on. `verified`: every router is seen to apply what status asks for."""
+    """All that a decision rests on. `verified`: every router is seen to apply what status asks for; `has_tools`: there
+    is an image for jobs that fill feature stores.
+    """
 
     resource: ModelDeployment
     target: Target
@@ -25,6 +27,7 @@ class Situation:
     verified: bool
     now: datetime
     authorizer: Authorizer | None = None
+    has_tools: bool = False
 
     @property
     def status(self) -> ModelDeploymentStatus:

@@ -26,7 +26,7 @@ SLOW_POLL = 5.0
 
 def requeue_after(s: Situation) -> float | None:
     """Seconds until the next look; None where only a change in the cluster can bring news."""
-    groups = (_rollout_times, _resolver_times, _poll_times, _drain_times, _router_times)
+    groups = (_rollout_times, _resolver_times, _poll_times, _drain_times, _router_times, _features_times)
     times = [max(0.05, time) for group in groups for time in group(s)]
     return min(times, default=None)
 
@@ -93,4 +93,10 @@ def _router_times(s: Situation) -> Iterable[float]:
     """At rest a router that has not applied the newest configuration, or lacks a certificate, is asked again."""
     behind = not s.verified or lacking(s)
     if s.status.rollout is None and behind and any(pod.ready for pod in s.observed.router.pods):
+        yield SLOW_POLL
+
+
+def _features_times(s: Situation) -> Iterable[float]:
+    """A run whose pod cannot start says nothing by itself."""
+    if any(run.state == "Running" for run in s.observed.materialization.runs):
         yield SLOW_POLL

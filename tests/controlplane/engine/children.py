@@ -57,6 +57,12 @@ def job(owner: ModelDeployment, name: str = "j", image: str = "img") -> dict[str
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
+def cron_job(owner: ModelDeployment, name: str = "t", schedule: str = "@daily") -> dict[str, Any]:
+    spec = {"schedule": schedule, "suspend": False, "jobTemplate": {"spec": job(owner)["spec"]}}
+    metadata = names.metadata(owner, name, "features")
+    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec}
+
+
 def autoscaler(owner: ModelDeployment, name: str = "h", target: str = "d") -> dict[str, Any]:
     utilization = {"type": "Utilization", "averageUtilization": 70}
     spec = {
@@ -71,7 +77,7 @@ def autoscaler(owner: ModelDeployment, name: str = "h", target: str = "d") -> di
 
 def one_of_each(owner: ModelDeployment) -> tuple[dict[str, Any], ...]:
     """A child of every kind."""
-    kinds = (config_map, service, record, budget, deployment, job, autoscaler)
+    kinds = (config_map, service, record, budget, deployment, job, autoscaler, cron_job)
     return tuple(kind(owner) for kind in kinds)
 
 

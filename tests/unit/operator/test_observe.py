@@ -10,8 +10,16 @@ import pytest
 from sluice_operator.api.runtime import Runtime
 from sluice_operator.cluster import observe
 from sluice_operator.cluster.cache import Cache, Key
-from sluice_operator.cluster.kinds import AUTOSCALER, CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, JOB, POD
-from sluice_operator.planning.observed import Autoscaler, Problem, Resolver, RevisionRecord, Workload
+from sluice_operator.cluster.kinds import AUTOSCALER, CONFIG_MAP, CONTROLLER_REVISION, CRON_JOB, DEPLOYMENT, JOB, POD
+from sluice_operator.planning.observed import (
+    Autoscaler,
+    Materialization,
+    Problem,
+    Resolver,
+    RevisionRecord,
+    Run,
+    Workload,
+)
 from unit.operator.kube_objects import condition, container, metadata, pod, terminated, waiting, word
 
 KEY = Key("shop", "one")
@@ -221,3 +229,88 @@ def test_a_job_without_a_pod_is_asked_about_only_after_a_while(second: Any, aske
     cache.put(JOB, job())
     silent = observe.silent(cache, KEY, datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
     assert [obj["metadata"]["name"] for obj in silent] == asked
+
+
+T4, T5 = "2026-01-01T04:00:00Z", "2026-01-01T05:00:00Z"
+
+
+def filling(*conditions: Any) -> Any:
+    """A job that fills the feature store."""
+    labels = labelled("features")
+    about = metadata("one-features-1", owner="one", labels=labels, creationTimestamp="2026-01-01T03:00:00Z")
+    return {"metadata": about, "status": {"conditions": list(conditions)}}
+
+
+def filling_pod(name: str, state: Any, created: str) -> Any:
+    owner = [{"kind": "Job", "name": "one-features-1", "uid": "uid-one-features-1", "controller": True}]
+    main = [container("materialize", state)]
+    return pod(name, owner="one", ownerReferences=owner, main=main, creationTimestamp=created)
+
+
+def ended(kind: str, at: str) -> Any:
+    return condition(kind, "True", "", "Job was active longer than specified deadline", at)
+
+
+REFUSED = {"state": terminated(1, word("FeaturesRefused", "3 rows below 0"))}
+AWAY = {"state": terminated(1, word("FeaturesUnavailable", "no route"))}
+RAN: dict[str, tuple[list[Any], Run]] = {
+    "runs": (
+        [(JOB, filling()), (POD, filling_pod("a", {"state": {"running": {}}}, T4))],
+        Run("one-features-1", "Running", "2026-01-01T03:00:00Z"),
+    ),
+    "wrote": (
+        [(JOB, filling(ended("Complete", T5))), (POD, filling_pod("a", {"state": terminated(0)}, T4))],
+        Run("one-features-1", "Succeeded", "2026-01-01T03:00:00Z", T5),
+    ),
+    "wrote, and its pod is gone": (
+        [(JOB, filling(ended("Complete", T5)))],
+        Run("one-features-1", "Succeeded", "2026-01-01T03:00:00Z", T5),
+    ),
+    "wrote at the second try": (
+        [
+            (JOB, filling(ended("Complete", T5))),
+            (POD, filling_pod("a", AWAY, T4)),
+            (POD, filling_pod("b", {"state": terminated(0)}, T5)),
+        ],
+        Run("one-features-1", "Succeeded", "2026-01-01T03:00:00Z", T5),
+    ),
+    "failed in its last pod's words": (
+        [
+            (JOB, filling(ended("FailureTarget", T4), ended("Failed", T5))),
+            (POD, filling_pod("a", AWAY, T4)),
+            (POD, filling_pod("b", REFUSED, T5)),
+        ],
+        Run(
+            "one-features-1",
+            "Failed",
+            "2026-01-01T03:00:00Z",
+            T5,
+            Problem("FeaturesRefused", "3 rows below 0", permanent=True),
+        ),
+    ),
+    "is about to have failed": (
+        [(JOB, filling(ended("FailureTarget", T4))), (POD, filling_pod("a", AWAY, T4))],
+        Run("one-features-1", "Running", "2026-01-01T03:00:00Z", problem=Problem("FeaturesUnavailable", "no route")),
+    ),
+    "took too long, and its pod was taken away": (
+        [(JOB, filling(ended("Failed", T5)))],
+        Run(
+            "one-features-1",
+            "Failed",
+            "2026-01-01T03:00:00Z",
+            T5,
+            Problem("JobFailed", "the job ended (Failed): Job was active longer than specified deadline"),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("objects", "expected"), RAN.values(), ids=RAN)
+def test_what_became_of_a_job_that_fills_the_feature_store(objects: Any, expected: Any) -> None:
+    assert observe.materialization(seen(*objects)) == Materialization(runs=(expected,))
+    assert observe.resolvers(seen(*objects)) == {}
+
+
+def test_when_it_was_due_is_the_cron_jobs_word() -> None:
+    cron = {"metadata": metadata("one-features", owner="one"), "status": {"lastScheduleTime": T4}}
+    assert observe.materialization(seen((CRON_JOB, cron))) == Materialization(scheduled=T4)

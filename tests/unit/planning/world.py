@@ -15,6 +15,7 @@ from sluice_operator.planning import comparing
 from sluice_operator.planning.comparison import Comparison
 from sluice_operator.planning.observed import (
     Answer,
+    Materialization,
     Observed,
     Problem,
     Resolver,
@@ -65,6 +66,9 @@ class World:
     routers: int = 2
     former: bool = False
     absent: frozenset[str] = frozenset()
+    materialization: Materialization = field(default_factory=Materialization)
+    refused: Problem | None = None
+    images: Images = IMAGES
     routers_follow: bool = True
     objects: tuple[Any, ...] = ()
     events: list[EventNote] = field(default_factory=list)
@@ -92,6 +96,8 @@ class World:
             comparison=self.comparison if comparing.copied(self.resource) else None,
             answers=self.answers,
             absent=self.absent,
+            materialization=self.materialization,
+            refused=self.refused,
         )
 
     def _workload(self, revision: str) -> Workload:
@@ -100,7 +106,7 @@ class World:
         return Workload(wanted=count, ready=ready, available=ready, problem=self.problems.get(revision))
 
     def think(self) -> Plan:
-        return plan(self.resource, self.observe(), self.now, IMAGES, demands=self.demands)
+        return plan(self.resource, self.observe(), self.now, self.images, demands=self.demands)
 
     def run(self) -> Plan:
         """One pass; what it decided is carried out."""

@@ -1,0 +1,168 @@
+"""Filling the feature store on a schedule: the CronJob, and what status says of its runs.
+
+It serves nobody: whatever becomes of it, traffic, revisions and the rest of the plan are as without it.
+"""
+
+from typing import Any
+
+from sluice_operator.api import names
+from sluice_operator.api.base import Manifest
+from sluice_operator.api.features import Features, Materialization
+from sluice_operator.api.resource import ModelDeployment
+from sluice_operator.api.scalars import seconds
+from sluice_operator.api.status import ConditionStatus, FeaturesStatus
+from sluice_operator.planning import features
+from sluice_operator.planning.observed import Problem, Run
+from sluice_operator.planning.pod_template import RESTRICTED
+from sluice_operator.planning.situation import Situation
+
+CONTAINER = "materialize"
+DEFINITIONS_MOUNT = "/etc/sluice/features"
+TOKEN = "FEATURE_STORE_TOKEN"  # noqa: S105 the name of a variable
+"""The variable by which definitions find the token that the feature store wants to see."""
+REFUSED = "MaterializationRefused"
+"""Reason of a CronJob that the API server does not take."""
+RETRIES = 1
+"""For what may pass. Data that break a rule break it again, so that more would only ask the warehouse more often."""
+
+
+def asked(owner: ModelDeployment) -> Materialization | None:
+    """How the spec wants the store filled; None where somebody else does it."""
+    return owner.spec.features.materialization if owner.spec.features else None
+
+
+def objects(owner: ModelDeployment, image: str, pull_secrets: tuple[str, ...]) -> tuple[Manifest, ...]:
+    """The CronJob; none where none is asked for, or there is no image to run."""
+    store, wanted = owner.spec.features, asked(owner)
+    if store is None or wanted is None or not image:
+        return ()
+    labels = names.labels(owner.name, "features")
+    zone = {"timeZone": wanted.time_zone} if wanted.time_zone else {}
+    job = {
+        "backoffLimit": RETRIES,
+        "activeDeadlineSeconds": int(seconds(wanted.deadline)),
+        # A node that is drained is no failure of the run's.
+        "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
+        "template": {"metadata": {"labels": labels}, "spec": _pod(store, wanted, image, pull_secrets)},
+    }
+    manifest = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": names.metadata(owner, names.features(owner.name), "features"),
+        "spec": {
+            "schedule": wanted.schedule,
+            **zone,
+            "suspend": wanted.suspend,
+            # One at a time: two would write rows of different ages over each other.
+            "concurrencyPolicy": "Forbid",
+            "successfulJobsHistoryLimit": 1,
+            "failedJobsHistoryLimit": 1,
+            "jobTemplate": {"metadata": {"labels": labels}, "spec": job},
+        },
+    }
+    return (manifest,)
+
+
+def _pod(store: Features, wanted: Materialization, image: str, pull_secrets: tuple[str, ...]) -> dict[str, Any]:
+    """As hardened as model pods: no cluster rights, no privileges, nothing writable but /tmp."""
+    definitions = wanted.definitions.config_map_ref
+    identity = {"serviceAccountName": wanted.service_account_name} if wanted.service_account_name else {}
+    pulls = {"imagePullSecrets": [{"name": name} for name in pull_secrets]} if pull_secrets else {}
+    item = {"key": definitions.key, "path": definitions.key}
+    return {
+        **identity,
+        **pulls,
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
+        "containers": [_container(store, wanted, image)],
+        "volumes": [
+            {"name": "definitions", "configMap": {"name": definitions.name, "items": [item]}},
+            {"name": "tmp", "emptyDir": {}},
+            *features.volumes(store),
+        ],
+    }
+
+
+def _container(store: Features, wanted: Materialization, image: str) -> dict[str, Any]:
+    return {
+        "name": CONTAINER,
+        "image": image,
+        "command": _command(store, wanted),
+        "env": _token(store),
+        "envFrom": [{"secretRef": {"name": wanted.credentials.secret_ref.name}}] if wanted.credentials else [],
+        "resources": wanted.resources.to_json(),
+        "securityContext": RESTRICTED,
+        "volumeMounts": [
+            {"name": "definitions", "mountPath": DEFINITIONS_MOUNT, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 the container's own emptyDir
+            *features.mounts(store),
+        ],
+    }
+
+
+def _command(store: Features, wanted: Materialization) -> list[str]:
+    """The store is the one that pods ask: what is written elsewhere would help nobody here."""
+    file = f"{DEFINITIONS_MOUNT}/{wanted.definitions.config_map_ref.key}"
+    views = [f"--view={view}" for view in wanted.views or ()]
+    told = "--termination-log=/dev/termination-log"
+    return ["sluice", "features", "materialize", file, f"--store={store.store.url}", *views, told]
+
+
+def _token(store: Features) -> list[dict[str, Any]]:
+    if store.store.credentials is None:
+        return []
+    source = {"name": store.store.credentials.secret_ref.name, "key": "token", "optional": True}
+    return [{"name": TOKEN, "valueFrom": {"secretKeyRef": source}}]
+
+
+def told(s: Situation) -> FeaturesStatus | None:
+    """What status says of the runs: what was known, and what the cluster shows by now, which forgets its jobs."""
+    if asked(s.resource) is None:
+        return None
+    known, seen = s.status.features or FeaturesStatus(), s.observed.materialization
+    succeeded, failed = (_last(seen.runs, state) for state in ("Succeeded", "Failed"))
+    success = max(known.last_success or "", succeeded.ended if succeeded else "") or None
+    scheduled = max(known.last_scheduled or "", seen.scheduled) or None
+    after = known.model_copy(update={"last_scheduled": scheduled, "last_success": success})
+    if failed is None or failed.ended <= (known.last_failure or ""):
+        return after
+    why = failed.problem or Problem("JobFailed", f"{failed.name} failed")
+    return after.model_copy(update={"last_failure": failed.ended, "reason": why.reason, "message": why.message})
+
+
+def _last(runs: tuple[Run, ...], state: str) -> Run | None:
+    return max((run for run in runs if run.state == state), key=lambda run: run.ended, default=None)
+
+
+def failing(status: FeaturesStatus) -> bool:
+    """Whether the last run that ended failed."""
+    return (status.last_failure or "") > (status.last_success or "")
+
+
+def judge(s: Situation, status: FeaturesStatus) -> tuple[ConditionStatus, str, str]:
+    """Whether the store holds what the last run should have written, and why, in a word and in a sentence."""
+    refused, running = s.observed.refused, s.observed.materialization.runs[-1:]
+    kept = f"the values written at {status.last_success} are kept" if status.last_success else "nothing was written yet"
+    if not s.has_tools:
+        return "False", "ToolsImageMissing", f"this operator has no image for it: set images.tools of its chart; {kept}"
+    if refused and refused.reason == REFUSED:
+        return "False", REFUSED, f"{refused.message}; {kept}"
+    if running and running[0].state == "Running" and running[0].problem:
+        problem = running[0].problem
+        return "False", problem.reason, f"{running[0].name} does not get on: {problem.message}; {kept}"
+    if failing(status):
+        return "False", status.reason, f"the run that ended at {status.last_failure} failed: {status.message}; {kept}"
+    return _calm(s, status)
+
+
+def _calm(s: Situation, status: FeaturesStatus) -> tuple[ConditionStatus, str, str]:
+    wanted = asked(s.resource)
+    suspended = bool(wanted and wanted.suspend)
+    held = "; suspended: no further run is begun" if suspended else ""
+    if status.last_success:
+        return "True", "Suspended" if suspended else "Materialized", f"written at {status.last_success}{held}"
+    if suspended:
+        return "Unknown", "Suspended", "nothing was written yet, and suspended: no run is begun"
+    return "Unknown", "NotYetRun", f"the first run is due by the schedule {wanted.schedule if wanted else ''}"

@@ -44,8 +44,10 @@ Ask a model: a running endpoint by its URL, or a package, which is served for th
 INPUT = """\
 JSON text, a .json or a .csv file. JSON: values of the only input ([[1, 2], [3, 4]]), one entry for every input
 ({"age": [31], "city": ["Utrecht"]}), a list of such rows, or a whole request of the protocol ({"inputs": [...]}).
-CSV: a header that names the inputs, or rows of the only input
+CSV: a header that names the inputs, or rows of the only input. What the model's feature store, its clock or its
+contract fill in may be left out
 """
+FEATURES = "the feature store of a package that is served here: where `feast serve` answers"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,6 +133,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
         "--provider", action="append", default=[], help="an execution provider that must load, such as "
         "CUDAExecutionProvider; may be repeated, the preferred one first (default: the CPU)"
     )  # fmt: skip
+    parser.add_argument("--features-url", metavar="URL", help=FEATURES)
     parser.add_argument("--verbose", action="store_true", help="show the runtime's log")
 
 
@@ -138,4 +141,5 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="URL|PACKAGE", help="http://host:port, .../v2/models/NAME, or a package")
     parser.add_argument("--input", required=True, metavar="DATA", help=INPUT)
     parser.add_argument("--model", help="name of the model, where the URL leaves it open")
+    parser.add_argument("--features-url", metavar="URL", help=FEATURES)
     parser.add_argument("--raw", action="store_true", help="print the protocol's whole answer")

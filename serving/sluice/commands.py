@@ -19,7 +19,7 @@ from sluice.local import LocalRun, LocalRunError, become, replay, served
 from sluice.making import chosen_card, chosen_parts
 from sluice.manifest import explain
 from sluice.package import Package, opened, write_package
-from sluice.requests import read_answer, read_request
+from sluice.requests import read_answer, read_notes, read_request
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -91,6 +91,7 @@ def serve(chosen: argparse.Namespace) -> str:
             grpc_port=chosen.grpc_port,
             threads=chosen.threads,
             providers=tuple(Provider(name=name) for name in chosen.provider),
+            features_url=chosen.features_url,
             verbose=chosen.verbose,
         )
     )
@@ -99,8 +100,11 @@ def serve(chosen: argparse.Namespace) -> str:
 
 def predict(chosen: argparse.Namespace) -> str:
     """Ask a model; the answer is its outputs by name."""
-    with _endpoint(chosen.target, chosen.model) as endpoint:
-        response = endpoint.infer(read_request(chosen.input, endpoint.inputs()))
+    with _endpoint(chosen.target, chosen.model, chosen.features_url) as endpoint:
+        inputs, optional = endpoint.inputs()
+        response = endpoint.infer(read_request(chosen.input, inputs, optional))
+    if notes := read_notes(response):
+        _warn(notes)
     return json.dumps(response if chosen.raw else read_answer(response))
 
 
@@ -113,14 +117,16 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], str]] = {
 
 
 @contextmanager
-def _endpoint(target: str, model: str | None) -> Iterator[Endpoint]:
+def _endpoint(target: str, model: str | None, features_url: str | None) -> Iterator[Endpoint]:
     if target.startswith(("http://", "https://")):
+        if features_url is not None:
+            raise ValueError("--features-url is for a package that is served here; what answers there has its own")
         with Endpoint(target, model) as endpoint:
             yield endpoint
         return
     with opened(_existing(Path(target))) as found:
         port, grpc_port = _free_ports()
-        settings = LocalRun(source=str(found.folder), port=port, grpc_port=grpc_port)
+        settings = LocalRun(source=str(found.folder), port=port, grpc_port=grpc_port, features_url=features_url)
         with served(settings) as url, Endpoint(url, found.manifest.name) as endpoint:
             yield endpoint
 

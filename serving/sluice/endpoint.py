@@ -12,6 +12,9 @@ from sluice.requests import Request
 
 PATIENCE_SECONDS = 60.0
 
+_FORM = tuple(TensorSpec.model_fields)
+"""What every input says of itself; a server may say more."""
+
 
 class EndpointError(Exception):
     """The endpoint did not answer, or refused; the message holds its own words."""
@@ -32,13 +35,15 @@ class Endpoint:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._client.close()
 
-    def inputs(self) -> list[TensorSpec]:
-        """What the model takes.
+    def inputs(self) -> tuple[list[TensorSpec], set[str]]:
+        """What requests may carry, and the names of what they may leave out.
 
         Raises:
             EndpointError: it cannot be asked.
         """
-        return [TensorSpec.model_validate(spec) for spec in self._ask("GET", self._path)["inputs"]]
+        inputs = self._ask("GET", self._path)["inputs"]
+        optional = {item["name"] for item in inputs if item.get("parameters", {}).get("optional")}
+        return [TensorSpec.model_validate({key: item[key] for key in _FORM}) for item in inputs], optional
 
     def infer(self, request: Request) -> dict[str, Any]:
         """The answer to a request.

@@ -39,6 +39,8 @@ class LocalRun(BaseModel):
     grpc_port: int = Field(default=8081, ge=1, le=65535)
     threads: int | None = Field(default=None, ge=1)
     providers: tuple[Provider, ...] = ()
+    # The feature store's; None: requests carry every input themselves.
+    features_url: str | None = None
     verbose: bool = False
 
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +20,42 @@ Request = dict[str, Any]
 """A request's JSON: `{"inputs": [{"name", "datatype", "shape", "data"}, ...]}`."""
 
 
-def read_request(source: str, inputs: Sequence[TensorSpec]) -> Request:
-    """A request from JSON text, from a .json or from a .csv file.
+def read_request(source: str, inputs: Sequence[TensorSpec], optional: Collection[str] = ()) -> Request:
+    """A request from JSON text, from a .json or from a .csv file. `optional`: inputs that may be left out.
 
     JSON is a whole request of the protocol, or `{"input name": values}`, or a list of such rows, or, where the model
-    has one input, its values alone.
+    has one input that must be there, its values alone.
 
     Raises:
         ValueError: the data does not fit the inputs; the message names the input and its form.
         FileNotFoundError: there is no such file.
     """
     if source.lstrip()[:1] in ("{", "["):
-        return from_document(_json(source, "the input"), inputs)
+        return from_document(_json(source, "the input"), inputs, optional)
     path = Path(source)
     if path.suffix == ".csv":
         with open(path, encoding="utf-8", newline="") as file:
-            return from_table(list(csv.reader(file)), inputs)
-    return from_document(_json(path.read_text(encoding="utf-8"), path.name), inputs)
+            return from_table(list(csv.reader(file)), inputs, optional)
+    return from_document(_json(path.read_text(encoding="utf-8"), path.name), inputs, optional)
 
 
-def from_document(document: Any, inputs: Sequence[TensorSpec]) -> Request:
+def from_document(document: Any, inputs: Sequence[TensorSpec], optional: Collection[str] = ()) -> Request:
     """A request from parsed JSON.
 
     Raises:
         ValueError: it does not fit the inputs.
     """
     if isinstance(document, dict):
-        return document if "inputs" in document and not _has("inputs", inputs) else _by_name(document, inputs)
+        return document if "inputs" in document and not _has("inputs", inputs) else _by_name(document, inputs, optional)
     if isinstance(document, list) and document and all(isinstance(row, dict) for row in document):
-        return _by_name(_columns(document), inputs)
-    if len(inputs) != 1:
+        return _by_name(_columns(document), inputs, optional)
+    only = _only(inputs, optional)
+    if only is None:
         raise ValueError(f'the model has several inputs; write {{"name": values}} for {_names(inputs)}')
-    return {"inputs": [_tensor(inputs[0], document)]}
+    return {"inputs": [_tensor(only, document)]}
 
 
-def from_table(lines: Sequence[Sequence[str]], inputs: Sequence[TensorSpec]) -> Request:
+def from_table(lines: Sequence[Sequence[str]], inputs: Sequence[TensorSpec], optional: Collection[str] = ()) -> Request:
     """A request from the lines of a CSV file. A header that names the inputs gives each its column; without one, a line
     is a row of the only input.
 
@@ -64,14 +65,16 @@ def from_table(lines: Sequence[Sequence[str]], inputs: Sequence[TensorSpec]) -> 
     lines = [line for line in lines if line]
     if not lines:
         raise ValueError("the table is empty")
-    if {spec.name for spec in inputs} <= set(lines[0]):
+    named = [spec for spec in inputs if spec.name in lines[0]]
+    if named and {spec.name for spec in inputs} - set(optional) <= set(lines[0]):
         _check_width(lines)
         columns = {name: [line[i] for line in lines[1:]] for i, name in enumerate(lines[0])}
-        return {"inputs": [_tensor(spec, _parsed(columns[spec.name], spec)) for spec in inputs]}
-    if len(inputs) != 1:
+        return {"inputs": [_tensor(spec, _parsed(columns[spec.name], spec)) for spec in named]}
+    only = _only(inputs, optional)
+    if only is None:
         raise ValueError(f"the first line must name the inputs: {_names(inputs)}")
-    rows = lines if _is_data(lines[0], inputs[0]) else lines[1:]
-    return {"inputs": [_tensor(inputs[0], [_parsed(row, inputs[0]) for row in rows])]}
+    rows = lines if _is_data(lines[0], only) else lines[1:]
+    return {"inputs": [_tensor(only, [_parsed(row, only) for row in rows])]}
 
 
 def read_answer(response: dict[str, Any]) -> dict[str, Any]:
@@ -82,19 +85,30 @@ def read_answer(response: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def read_notes(response: dict[str, Any]) -> str:
+    """What an answer says of its inputs: what was filled in by a default, imputed or flagged; empty for nothing."""
+    return str(response.get("parameters", {}).get("sluice_notes", ""))
+
+
+def _only(inputs: Sequence[TensorSpec], optional: Collection[str]) -> TensorSpec | None:
+    """The only input, or the only one that must be there."""
+    needed = inputs if len(inputs) == 1 else [spec for spec in inputs if spec.name not in optional]
+    return needed[0] if len(needed) == 1 else None
+
+
 def _check_width(lines: Sequence[Sequence[str]]) -> None:
     for number, line in enumerate(lines, start=1):
         if len(line) != len(lines[0]):
             raise ValueError(f"line {number} has {len(line)} cells, the header {len(lines[0])}")
 
 
-def _by_name(values: dict[str, Any], inputs: Sequence[TensorSpec]) -> Request:
+def _by_name(values: dict[str, Any], inputs: Sequence[TensorSpec], optional: Collection[str]) -> Request:
     unknown = sorted(name for name in values if not _has(name, inputs))
-    missing = [spec.name for spec in inputs if spec.name not in values]
+    missing = [spec.name for spec in inputs if spec.name not in values and spec.name not in optional]
     if unknown or missing:
         wrong = [f"it has no {', '.join(unknown)}"] * bool(unknown) + [f"missing: {', '.join(missing)}"] * bool(missing)
         raise ValueError(f"the model's inputs are {_names(inputs)}; {'; '.join(wrong)}")
-    return {"inputs": [_tensor(spec, values[spec.name]) for spec in inputs]}
+    return {"inputs": [_tensor(spec, values[spec.name]) for spec in inputs if spec.name in values]}
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

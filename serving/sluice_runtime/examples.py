@@ -5,6 +5,7 @@ documentation page. Calculated, not drawn: the same every time, and numpy's gene
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,7 +19,12 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 def example(signature: Signature, rows: int, seed: int = 0) -> dict[str, Tensor]:
     """Made-up inputs with `rows` rows; every other open dimension is 1. Numbers lie in [0, 1), integers are 0 or 1."""
-    return {spec.name: _tensor(spec, rows, seed + place) for place, spec in enumerate(signature.inputs)}
+    return made_up(signature.inputs, rows, seed)
+
+
+def made_up(inputs: Sequence[TensorSpec], rows: int, seed: int = 0) -> dict[str, Tensor]:
+    """The same for inputs that belong to no signature."""
+    return {spec.name: _tensor(spec, rows, seed + place) for place, spec in enumerate(inputs)}
 
 
 def _tensor(spec: TensorSpec, rows: int, seed: int) -> Tensor:

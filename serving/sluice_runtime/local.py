@@ -66,6 +66,7 @@ def prepare(run: LocalRun, scratch: Path) -> tuple[RuntimeConfig, Package]:
         "grpc_port": run.grpc_port,
         "threads": run.threads,
         "providers": run.providers,
+        "features": None if run.features_url is None else {"url": run.features_url},
         # This machine is no image: what is installed tells whether a package's code has its libraries.
         "environment_file": None,
         # Nobody routes to this process, so nobody has to be waited for.
@@ -79,13 +80,16 @@ def prepare(run: LocalRun, scratch: Path) -> tuple[RuntimeConfig, Package]:
 def announcement(run: LocalRun, config: RuntimeConfig, package: Package) -> str:
     """Where the model answers, and a command that asks it."""
     # Only `serve` knows what must be set before the libraries behind these are imported.
+    from sluice_runtime.intake.intake import intake_of  # noqa: PLC0415
     from sluice_runtime.protocol.openapi import example_request  # noqa: PLC0415
-    from sluice_runtime.signature import Signature  # noqa: PLC0415
+    from sluice_runtime.signature import Requests, Signature  # noqa: PLC0415
 
     host = "127.0.0.1" if run.host in ("0.0.0.0", "::") else run.host
     url = f"http://{host}:{config.port}/v2/models/{config.name}"
     manifest = package.manifest
-    example = example_request(Signature(manifest.inputs, manifest.outputs, batchable=False))
+    signature = Signature(manifest.inputs, manifest.outputs, batchable=False)
+    intake = intake_of(manifest, signature, manifest.features if config.features else None, lambda *_: None)
+    example = example_request(Requests(manifest.inputs) if intake is None else intake.requests, intake)
     body = orjson.dumps(example, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     return (
         f"serving {config.name} {package.manifest.version}, {package.digest}\n"

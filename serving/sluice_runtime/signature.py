@@ -108,14 +108,15 @@ class Signature:
 class Requests:
     """What requests may carry: the model's inputs, and the keys under which a feature store knows the rest of them.
 
-    `filled`: inputs that may be left out, and by what they are filled in then. `keys`: the names of keys by the inputs
-    that carry them. `blank`: inputs of text in which `null` is a missing value.
+    `optional`: inputs that may be left out. `blank`: inputs of text in which `null` is a missing value. `parameters`:
+    what the metadata says of an input beside its form: `key`, `optional`, `source` (what fills it in where it is left
+    out), and `accepted`, false where it must be left out.
     """
 
     inputs: tuple[TensorSpec, ...]
-    filled: Mapping[str, str] = field(default_factory=dict)
-    keys: Mapping[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
     blank: frozenset[str] = frozenset()
+    parameters: Mapping[str, Mapping[str, str | bool]] = field(default_factory=dict)
     by_name: Mapping[str, TensorSpec] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from sluice.contract import Entity, FeatureReferences
 from sluice.manifest import Datatype, Manifest, TensorSpec
 from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.examples import made_up
 from sluice_runtime.intake.contract import Contract, Count, Findings
-from sluice_runtime.intake.places import Gap, filled_in, filled_inputs
+from sluice_runtime.intake.places import Filled, Gap, filled_in, filled_inputs
 from sluice_runtime.intake.rules import is_optional, refused
 from sluice_runtime.signature import Requests, Signature, Tensor, Tensors, fits
 
@@ -82,6 +83,7 @@ class Intake:
         self._filled = filled_inputs(signature.inputs, wanted, manifest.clock, self._contract.rules)
         references = features or manifest.features
         self._entities = references.entities if references is not None else ()
+        self._keyed = frozenset(entity.tensor for entity in self._entities)
         self._storeless = features is None and manifest.features is not None
         self.requests = self._requests()
         self._stored = {(gap.tensor, gap.column) for filled in self._filled.values() for gap in filled.gaps()}
@@ -91,6 +93,16 @@ class Intake:
         lenient = {rule.place for rule in self._contract.rules if is_optional(rule)}
         gaps = [gap for filled in self._filled.values() for gap in filled.gaps()]
         return [gap.feature for gap in gaps if (gap.tensor, gap.column) in lenient or (gap.tensor, None) in lenient]
+
+    def example(self) -> dict[str, Tensor]:
+        """A request of one row that the contract takes, with made-up keys: nothing in it that could be left out."""
+        wanted = [spec for spec in self.requests.inputs if spec.name not in self.requests.optional]
+        values = made_up(wanted, rows=1)
+        for rule in self._contract.rules:
+            if rule.spec.name in values:
+                tensor = values[rule.spec.name]
+                (tensor if rule.column is None else tensor[:, rule.column])[...] = rule.example
+        return values
 
     def draft(self, given: Tensors) -> Draft:
         """Check what came and find out what is missing.
@@ -142,7 +154,7 @@ class Intake:
                 if not fits(tensor.shape, spec.shape) and not self._is_key(spec, tensor):
                     message = f"input {spec.name!r} has shape {list(tensor.shape)}, expected {list(spec.shape)}"
                     raise RequestError(Kind.INVALID, message)
-            elif spec.name in self._signature.inputs_by_name and spec.name not in self.requests.filled:
+            elif spec.name in self._signature.inputs_by_name and spec.name not in self.requests.optional:
                 more = "; no feature store is set here that could fill it in" if self._storeless else ""
                 raise RequestError(Kind.INVALID, f"input {spec.name!r} is missing{more}")
 
@@ -154,7 +166,7 @@ class Intake:
         by_row = [
             name
             for name, tensor in given.items()
-            if tensor.ndim and (self._signature.batchable or name in self._filled or name in self.requests.keys)
+            if tensor.ndim and (self._signature.batchable or name in self._filled or name in self._keyed)
         ]
         rows = {name: given[name].shape[0] for name in by_row}
         if len(set(rows.values())) > 1:
@@ -173,15 +185,22 @@ class Intake:
         return keys
 
     def _requests(self) -> Requests:
-        inputs = self._signature.inputs
-        keys = {entity.tensor: entity.name for entity in self._entities}
-        specs = [_key_spec(entity, self._signature) for entity in self._entities]
         known = self._signature.inputs_by_name
+        keys = [_key_spec(entity, self._signature) for entity in self._entities]
+        own = [spec for spec in keys if spec.name not in known]
+        named = {entity.tensor: entity.name for entity in self._entities}
+        optional = {name for name, filled in self._filled.items() if filled.optional}
+        parameters: dict[str, dict[str, str | bool]] = {name: {"key": key} for name, key in named.items()}
+        for name in optional:
+            parameters.setdefault(name, {}).update(_described(self._filled[name]))
+        if not any(filled.needs_store for filled in self._filled.values()):
+            # Requests may then carry everything themselves.
+            optional |= {spec.name for spec in own}
+            for spec in own:
+                parameters[spec.name]["optional"] = True
+        can_be_missing = self._filled.keys() | {rule.spec.name for rule in self._contract.rules}
         return Requests(
-            (*[spec for spec in specs if spec.name not in known], *inputs),
-            filled={name: ", ".join(filled.sources) for name, filled in self._filled.items() if filled.optional},
-            keys=keys,
-            blank=frozenset((self._filled.keys() | {rule.spec.name for rule in self._contract.rules}) - keys.keys()),
+            (*own, *self._signature.inputs), frozenset(optional), frozenset(can_be_missing - named.keys()), parameters
         )
 
 
@@ -211,6 +230,12 @@ def _key_spec(entity: Entity, signature: Signature) -> TensorSpec:
         shape = f"{spec.datatype} {list(spec.shape)}"
         raise refused(entity.name, f"a key is {datatype}, one value a row, and the input {spec.name!r} is {shape}")
     return spec
+
+
+def _described(filled: Filled) -> dict[str, str | bool]:
+    """What the metadata says of an input that may be left out."""
+    told: dict[str, str | bool] = {"optional": True, "source": ", ".join(filled.sources)}
+    return told if filled.accepted else {**told, "accepted": False}
 
 
 def _written(notes: Sequence[str]) -> str:

@@ -43,7 +43,8 @@ class Gap:
 
 
 class Filled:
-    """An input that a request may leave out. `sources`: by what it is filled in then.
+    """An input of which something may be filled in. `sources`: by what; `optional`: a request may leave it out;
+    `accepted`: it may also carry it; `needs_store`: it cannot carry all of it.
 
     Raises:
         PackageError: InvalidPackage, where it makes no sense for the input.
@@ -64,6 +65,9 @@ class Filled:
         left = {rule.column for rule in own}
         covered = clock is not None or None in left or taken | left >= self._columns()
         self.optional = covered and -1 not in spec.shape[1:]
+        wins = clock.from_request if clock is not None else any(place.wins for place in self._places)
+        self.needs_store = not all(place.wins for place in self._places)
+        self.accepted = wins or (clock is None and taken < self._columns())
         self.sources = [
             *(["clock"] if clock is not None else []),
             *(["features"] if self._places else []),

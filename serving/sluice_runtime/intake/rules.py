@@ -49,6 +49,19 @@ class Rule:
         """Input and column."""
         return self.spec.name, self.column
 
+    @property
+    def example(self) -> Stored:
+        """A value that keeps the rule."""
+        if self.impute is not None:
+            return self.impute
+        low, high, _, _ = self.check
+        if self.variable.categories is not None:
+            return stored(self.variable.categories[0], self.spec.datatype)
+        if self.spec.datatype in (Datatype.BYTES, Datatype.BOOL):
+            return "a" if self.spec.datatype is Datatype.BYTES else False
+        least = low if math.isfinite(low) else min(high, 1)
+        return stored(least if high <= least else min(high, least + 1), self.spec.datatype)
+
     def offences(self, values: Tensor) -> Iterator[tuple[str, Mask]]:
         """What is wrong with comparable values, and where, if anything is."""
         low, high, _, nullable = self.check

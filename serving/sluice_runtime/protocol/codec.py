@@ -111,7 +111,7 @@ def encode_metadata(model: Model) -> bytes:
             "name": model.name,
             "versions": [model.version],
             "platform": "onnx_onnxv1",
-            "inputs": [_describe(spec) for spec in model.signature.inputs],
+            "inputs": [_describe(spec, model.requests.parameters.get(spec.name)) for spec in model.requests.inputs],
             "outputs": [_describe(spec) for spec in model.signature.outputs],
         }
     )
@@ -260,8 +260,9 @@ def _encode_raw(spec: TensorSpec, tensor: Tensor, blobs: list[bytes]) -> dict[st
     return {"name": spec.name, "datatype": spec.datatype, "shape": tensor.shape, "parameters": parameters}
 
 
-def _describe(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
+def _describe(spec: TensorSpec, parameters: Mapping[str, str | bool] | None = None) -> dict[str, Any]:
+    form = {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
+    return {**form, "parameters": parameters} if parameters else form
 
 
 def _invalid(message: str) -> RequestError:

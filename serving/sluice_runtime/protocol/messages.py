@@ -91,9 +91,15 @@ def _head(model: Model, names: tuple[str, ...], shapes: tuple[tuple[int, ...], .
 def describe_model(model: Model) -> pb.ModelMetadataResponse:
     """The protocol's model metadata."""
     message = pb.ModelMetadataResponse(name=model.name, versions=[model.version], platform="onnx_onnxv1")
-    for tensors, specs in ((message.inputs, model.signature.inputs), (message.outputs, model.signature.outputs)):
+    for tensors, specs in ((message.inputs, model.requests.inputs), (message.outputs, model.signature.outputs)):
         for spec in specs:
             tensors.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+    for tensor in message.inputs:
+        for name, value in model.requests.parameters.get(tensor.name, {}).items():
+            if isinstance(value, bool):
+                tensor.parameters[name].bool_param = value
+            else:
+                tensor.parameters[name].string_param = value
     return message
 
 

@@ -6,6 +6,7 @@ Both lie under `/v2`, the only paths that a router lets through. The page loads 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import orjson
 
 from sluice import __version__
 from sluice.manifest import Datatype, TensorSpec
-from sluice_runtime.examples import example
+from sluice_runtime.examples import made_up
+from sluice_runtime.intake.intake import Intake
 from sluice_runtime.plane import Model
 from sluice_runtime.protocol.codec import encode_tensor
-from sluice_runtime.signature import Signature
+from sluice_runtime.signature import Requests
 
 PAGE = Path(__file__).with_name("docs.html")
 
@@ -28,7 +30,8 @@ _ERRORS = {
     "404": "Unknown model, version or path.",
     "413": "The body, or what it decompresses to, is too large.",
     "500": "The model failed on these values.",
-    "503": "The model is not ready, or too many requests are waiting. Try again after Retry-After seconds.",
+    "503": "The model is not ready, too many requests are waiting, or features cannot be had. Retry-After says when to "
+    "try again.",
     "504": "No prediction within the deadline.",
 }
 
@@ -66,16 +69,19 @@ _DESCRIPTION = (
     "Predictions over the Open Inference Protocol V2. The same model answers over gRPC "
     "(inference.GRPCInferenceService) and takes binary tensors (extension binary_tensor_data)."
 )
+_NOTHING: Mapping[str, Mapping[str, str | bool]] = {}
+_SOURCES = {"features": "the feature store", "clock": "the time of the request", "contract": "the data contract"}
 _ERROR: Json = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 
 
 def _infer(model: Model, versioned: bool = False) -> Json:
+    example = example_request(model.requests, model.intake)
     return {
         "operationId": "inferVersion" if versioned else "infer",
         "summary": f"Predict with version {model.version}" if versioned else "Predict",
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _request(model), "example": example_request(model.signature)}},
+            "content": {"application/json": {"schema": _request(model), "example": example}},
         },
         "responses": {
             "200": {"description": "The prediction.", "content": {"application/json": {"schema": _response(model)}}},
@@ -103,7 +109,7 @@ def _request(model: Model) -> Json:
         "properties": {
             "id": {"type": "string", "description": "Comes back with the answer."},
             "parameters": {"type": "object"},
-            "inputs": _tensors(model.signature.inputs),
+            "inputs": _tensors(model.requests.inputs, model.requests.parameters),
             "outputs": {"type": "array", "items": wanted, "description": "Left out: all outputs."},
         },
     }
@@ -122,18 +128,20 @@ def _response(model: Model) -> Json:
     }
 
 
-def _tensors(specs: tuple[TensorSpec, ...]) -> Json:
-    return {"type": "array", "items": {"oneOf": [_tensor(spec) for spec in specs]}}
+def _tensors(specs: Sequence[TensorSpec], parameters: Mapping[str, Mapping[str, str | bool]] = _NOTHING) -> Json:
+    return {"type": "array", "items": {"oneOf": [_tensor(spec, parameters.get(spec.name, {})) for spec in specs]}}
 
 
-def _tensor(spec: TensorSpec) -> Json:
+def _tensor(spec: TensorSpec, parameters: Mapping[str, str | bool]) -> Json:
     """The schema of one tensor; -1 in the signature is any size."""
+    described = {"description": _words(parameters)} if parameters else {}
     sizes = [{"type": "integer", "minimum": 0} if size == -1 else {"const": size} for size in spec.shape]
     shape: Json = {"type": "array", "minItems": len(sizes), "maxItems": len(sizes)}
     if sizes:
         shape["prefixItems"] = sizes
     return {
         "title": f"{spec.name}: {spec.datatype} {list(spec.shape)}",
+        **described,
         "type": "object",
         "required": ["name", "datatype", "shape", "data"],
         "properties": {
@@ -151,7 +159,19 @@ def _value(spec: TensorSpec) -> Json:
     return {"type": [*alone, "array"]}
 
 
-def example_request(signature: Signature) -> Json:
-    """One row of made-up values that the signature accepts."""
-    values = example(signature, rows=1)
-    return {"inputs": [encode_tensor(spec, values[spec.name]) for spec in signature.inputs]}
+def _words(parameters: Mapping[str, str | bool]) -> str:
+    """What a person should know of an input."""
+    words = [f"the key {parameters['key']!r} of the feature store"] if "key" in parameters else []
+    if "source" in parameters:
+        sources = ", ".join(_SOURCES[source] for source in str(parameters["source"]).split(", "))
+        must = "to be left out" if parameters.get("accepted") is False else "may be left out"
+        words.append(f"{must}: filled in by {sources}")
+    elif parameters.get("optional"):
+        words.append("may be left out where no feature is looked up")
+    return "; ".join(words)
+
+
+def example_request(requests: Requests, intake: Intake | None) -> Json:
+    """One row of made-up values that the model accepts."""
+    values = made_up(requests.inputs, rows=1) if intake is None else intake.example()
+    return {"inputs": [encode_tensor(requests.by_name[name], tensor) for name, tensor in values.items()]}

@@ -6,6 +6,7 @@ what is known of them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ import obstore
 from sluice.manifest import MANIFEST_FILE
 from sluice.uri import ARCHIVE_SUFFIXES
 from sluice_store.errors import StoreError, told
+from sluice_store.objects import LISTING_SECONDS
 from sluice_store.places import Place, open_place
 from sluice_store.published import DESCRIPTION, Entry
 from sluice_store.push import read_description
@@ -30,11 +32,11 @@ _ELSEWHERE = {"oci": "sluice_store.listing_oci", "models": "sluice_store.listing
 """Modules with `packages(store, endpoint)`."""
 
 
-def listed(store: str, endpoint: str | None = None) -> list[Entry]:
-    """The packages of a store, by model, then in the order in which they came.
+def listed(store: str, endpoint: str | None = None, seconds: float = LISTING_SECONDS) -> list[Entry]:
+    """The packages of a store, by model, then in the order in which they came. `seconds`: for the names of its objects.
 
     Raises:
-        StoreError: the store refuses or fails, or holds more than a store of packages would.
+        StoreError: the store refuses or fails, does not come to an end, or holds more than a store of packages would.
         ValueError: `store` names none, or one that cannot be listed.
     """
     scheme = store.partition(":")[0]
@@ -43,19 +45,29 @@ def listed(store: str, endpoint: str | None = None) -> list[Entry]:
     if scheme in _ELSEWHERE:
         return sorted(import_module(_ELSEWHERE[scheme]).packages(store, endpoint), key=_order)
     with told(store):
-        return sorted(_objects(open_place(store, endpoint)), key=_order)
+        return sorted(_objects(open_place(store, endpoint), seconds), key=_order)
 
 
-def _objects(place: Place) -> list[Entry]:
-    found: dict[str, tuple[int, datetime]] = {}
-    count = 0
-    for batch in obstore.list(place.store, place.prefix or None, chunk_size=1000):
-        found.update({item["path"]: (item["size"], item["last_modified"]) for item in batch})
-        count += len(batch)  # a server that says the same names again and again never ends
-        if count > MAX_OBJECTS:
-            raise StoreError(f"{place.text} holds more than {MAX_OBJECTS} objects; name a folder of it")
+def _objects(place: Place, seconds: float) -> list[Entry]:
+    try:
+        found = asyncio.run(_names(place, seconds))
+    except TimeoutError as error:
+        raise StoreError(f"{place.text} was not listed in {seconds:.0f} s; name a folder of it") from error
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(lambda entry: _with_description(place, found, entry), _entries(place, found)))
+
+
+async def _names(place: Place, seconds: float) -> dict[str, tuple[int, datetime]]:
+    found: dict[str, tuple[int, datetime]] = {}
+    count = 0
+    # Only here can the library be told to stop, where a store names empty pages for ever.
+    async with asyncio.timeout(seconds):
+        async for batch in obstore.list(place.store, place.prefix or None, chunk_size=1000):
+            found.update({item["path"]: (item["size"], item["last_modified"]) for item in batch})
+            count += len(batch)  # a server that says the same names again and again never ends
+            if count > MAX_OBJECTS:
+                raise StoreError(f"{place.text} holds more than {MAX_OBJECTS} objects; name a folder of it")
+    return found
 
 
 def _with_description(place: Place, found: Mapping[str, object], entry: Entry) -> Entry:

@@ -65,6 +65,8 @@ def test_a_bucket_that_names_empty_pages_for_ever_is_left(tmp_path: Path) -> Non
         b"<NextContinuationToken>1</NextContinuationToken></ListBucketResult>"
     )
     with answering(page) as url:
+        with pytest.raises(StoreError, match="not listed in 0 s"):
+            listing.listed("s3://models/shop", url, seconds=0.2)
         client = S3Store("models", endpoint=url, skip_signature=True, region="a", client_options={"allow_http": True})
         bucket = Bucket(client, parse_uri("s3://models/shop"), Fetching(), listing_seconds=0.2)
         with pytest.raises(PackageError, match="not listed") as caught:

@@ -24,6 +24,10 @@ RETRIES = 1
 """For a pod that its node has lost; what the store says no to is asked again with the next look."""
 
 
+_LATE_SHARE, _LATE_SECONDS = 0.25, 30.0
+"""By so much of an interval, or so many seconds, a look may be late and is still made: an operator has more to do."""
+
+
 def follow(s: Situation) -> ModelDeploymentStatus:
     """Begin a look that is due, or take in what the one under way has found."""
     poll = s.status.poll
@@ -66,10 +70,19 @@ def _known(s: Situation) -> Resolved | None:
 
 
 def seconds_to_look(s: Situation) -> float:
-    """Seconds until the next look is due; 0 or less where it is."""
+    """Seconds until the next look is due; 0 or less where it is.
+
+    One that was missed, because the operator was away, comes when the next one would have: those of all models at once
+    would be as many Jobs.
+    """
     poll, resolved, blocked = s.status.poll, resolved_for(s.resource, s.target.spec_hash), s.status.blocked
     since = poll.started_at if poll else resolved.at if resolved else blocked.at if blocked else ""
-    return seconds_left(since, s.now, _interval(s.resource)) if since else 0.0
+    if not since:
+        return 0.0
+    interval = _interval(s.resource)
+    left = seconds_left(since, s.now, interval)
+    late = -left % interval
+    return left if left > 0 or late <= max(interval * _LATE_SHARE, _LATE_SECONDS) else interval - late
 
 
 def _interval(resource: ModelDeployment) -> float:

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 
 from sluice_operator.planning.observed import Certificate
 
-_VERSIONS = (
-    "cluster_manager.cds.version_text",
-    "listener_manager.lds.version_text",
-    "http.endpoint.rds.endpoint.version_text",
-)
+_FILES = ("cluster_manager.cds", "listener_manager.lds", "http.endpoint.rds.endpoint")
 _CLUSTER_STAT = re.compile(
     r"cluster\.(?P<revision>[0-9a-f]+)\.(?P<stat>membership_healthy|upstream_rq_completed|upstream_rq_5xx)"
 )
@@ -33,12 +29,14 @@ charged like an answer. `upstream_rq_total` would count attempts. A caller that 
 class RouterStats:
     """`version` is None unless clusters, listener and routes all come from the same configuration. `uptime` is in
     seconds. `clusters` holds numbers by revision and stat. `certificate`: what TLS is served with, None without.
+    `refused`: one of the three goes on as before, and something was refused since the start.
     """
 
     version: str | None
     uptime: float
     clusters: Mapping[str, Mapping[str, float]]
     certificate: Certificate | None = None
+    refused: bool = False
 
     def healthy(self, revisions: Iterable[str]) -> dict[str, int]:
         """Members in use, of the revisions that this router knows."""
@@ -58,7 +56,9 @@ def parse(text: str) -> RouterStats:
     lines = dict(line.split(": ", 1) for line in text.splitlines() if line)
     if "server.uptime" not in lines:
         raise ValueError("these are not the stats of a router: server.uptime is missing")
-    return RouterStats(_version(lines), float(lines["server.uptime"]), _clusters(lines), _certificate(lines))
+    version = _version(lines)
+    refused = version is None and any(lines.get(f"{name}.update_rejected", "0") != "0" for name in _FILES)
+    return RouterStats(version, float(lines["server.uptime"]), _clusters(lines), _certificate(lines), refused)
 
 
 def _certificate(lines: Mapping[str, str]) -> Certificate | None:
@@ -67,7 +67,7 @@ def _certificate(lines: Mapping[str, str]) -> Certificate | None:
 
 
 def _version(lines: Mapping[str, str]) -> str | None:
-    found = {lines.get(name, "").strip('"') for name in _VERSIONS}
+    found = {lines.get(f"{name}.version_text", "").strip('"') for name in _FILES}
     return found.pop() or None if len(found) == 1 else None
 
 

@@ -62,7 +62,7 @@ class TrafficObserver:
         """What each router (name, IP, ready) applies, and the members it holds healthy of each revision."""
         found = await asyncio.gather(*(self._router(ip) for _, ip, _ in pods))
         return tuple(
-            RouterPod(name, ready, stats.version, stats.healthy(revisions), stats.certificate)
+            RouterPod(name, ready, stats.version, stats.healthy(revisions), stats.certificate, stats.refused)
             if stats
             else RouterPod(name, ready)
             for (name, _, ready), stats in zip(pods, found, strict=True)

@@ -31,9 +31,15 @@ def judge(s: Situation, unchanged: bool) -> tuple[bool, str, str]:
     access = s.resource.spec.access
     if lack := _lack(access, s.authorizer):
         return False, lack.reason, lack.message
-    if not (s.verified or unchanged):
-        return False, "ConfigPending", "not every router is seen to check callers as the spec says"
-    return True, "Enforced", _said(access)
+    if s.verified or unchanged:
+        return True, "Enforced", _said(access)
+    if refusing := [pod.name for pod in s.observed.router.pods if pod.refused]:
+        return (
+            False,
+            "ConfigRefused",
+            f"{', '.join(refusing)} refused what it was told, and goes on as before: see its log",
+        )
+    return False, "ConfigPending", "not every router is seen to check callers as the spec says"
 
 
 def _said(access: Access) -> str:

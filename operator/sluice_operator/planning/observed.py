@@ -87,7 +87,8 @@ class Certificate:
 @dataclass(frozen=True)
 class RouterPod:
     """One router pod. `config_version` is the version its Envoy says it applies (None: did not answer);
-    `healthy` counts the members its Envoy holds healthy, by revision.
+    `healthy` counts the members its Envoy holds healthy, by revision. `refused`: it took over only a part of what it
+    was told.
     """
 
     name: str
@@ -95,6 +96,7 @@ class RouterPod:
     config_version: str | None = None
     healthy: Mapping[str, int] = field(default_factory=dict)
     certificate: Certificate | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True)

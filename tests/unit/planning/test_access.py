@@ -61,7 +61,11 @@ def test_callers_are_checked_once_every_router_does_so(access: dict[str, Any]) -
     world.ask(access={**access, "audiences": ["other.example"]}).settle()
     condition = world.condition("AccessReady")
     assert (condition.status, condition.reason) == ("False", "ConfigPending")
-    world.routers_follow = True
+    world.routers_refuse = True
+    condition = world.settle().condition("AccessReady")
+    assert (condition.status, condition.reason) == ("False", "ConfigRefused")
+    assert "r0" in condition.message
+    world.routers_follow, world.routers_refuse = True, False
     world.run()
     assert world.settle().condition("AccessReady").message.endswith("for the audience other.example")
 

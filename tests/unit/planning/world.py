@@ -70,6 +70,7 @@ class World:
     refused: Problem | None = None
     images: Images = IMAGES
     routers_follow: bool = True
+    routers_refuse: bool = False
     objects: tuple[Any, ...] = ()
     events: list[EventNote] = field(default_factory=list)
     writes: int = 0
@@ -86,7 +87,10 @@ class World:
     def observe(self) -> Observed:
         workloads = {rev: self._workload(rev) for rev in self.wanted}
         healthy = {rev: pods.available for rev, pods in workloads.items() if rev in self.router_knows}
-        pods = tuple(RouterPod(f"r{i}", True, self.router_version, healthy) for i in range(self.routers))
+        pods = tuple(
+            RouterPod(f"r{i}", True, self.router_version, healthy, refused=self.routers_refuse)
+            for i in range(self.routers)
+        )
         return Observed(
             records=dict(self.records),
             workloads=workloads,

@@ -1,5 +1,7 @@
 """What a router says of a revision, over both protocols."""
 
+import pytest
+
 from sluice_operator.cluster.router_stats import parse
 
 REVISION = "0123456789"
@@ -24,3 +26,13 @@ def test_a_member_has_to_be_one_for_both_protocols() -> None:
     assert parse(text(".membership_healthy: 2", "-grpc.membership_healthy: 1")).healthy([REVISION]) == {REVISION: 1}
     assert parse(text("-grpc.membership_healthy: 0", ".membership_healthy: 2")).healthy([REVISION]) == {REVISION: 0}
     assert parse(text(".membership_healthy: 2")).healthy([REVISION]) == {REVISION: 2}
+
+
+@pytest.mark.parametrize(("listeners", "rejected", "refused"), [("b", 0, False), ("b", 1, True), ("a", 1, False)])
+def test_what_a_router_refused_counts_while_it_goes_on_as_before(
+    listeners: str, rejected: int, *, refused: bool
+) -> None:
+    files = {"cluster_manager.cds": "a", "listener_manager.lds": listeners, "http.endpoint.rds.endpoint": "a"}
+    lines = [f'{name}.version_text: "{version}"' for name, version in files.items()]
+    stats = parse("\n".join(["server.uptime: 5", *lines, f"listener_manager.lds.update_rejected: {rejected}"]))
+    assert (stats.refused, stats.version) == (refused, "a" if listeners == "a" else None)

@@ -1,7 +1,8 @@
 """What skl2onnx needs so that a pipeline computes in 64 bits wherever scikit-learn does.
 
 A value that is scaled in 32 bits may fall on the other side of a tree's threshold. So all numbers are 64 bits wide up
-to the trees, which take 32 bits as scikit-learn's own do. These go with one conversion each and are registered nowhere.
+to the trees, which round to 32 bits as scikit-learn's own do. These go with one conversion each and are registered
+nowhere.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn import ensemble, tree
 from sklearn.impute import SimpleImputer
+
+from sluice_training import trees
 
 Converter = Callable[[Any, Any, Any], None]
 ShapeCalculator = Callable[[Any], None]
@@ -58,6 +61,10 @@ def convertible() -> frozenset[str]:
 
 def _of_trees(convert: Converter) -> Converter:
     def converted(scope: Any, operator: Any, container: Any) -> None:
+        forest = _wide(operator)
+        if forest is not None:
+            trees.convert(forest, scope, operator, container)
+            return
         convert(scope, _narrowed(scope, operator, container), _PlainAttributes(container))
 
     # skl2onnx asks the converter which options it knows.
@@ -73,6 +80,12 @@ _OPTIONS = {
     "decision_path": [True, False],
     "decision_leaf": [True, False],
 }
+
+
+def _wide(operator: Any) -> trees.Forest | None:
+    """A regressor's trees where there is an operator that takes them in 64 bits."""
+    wide = isinstance(operator.inputs[0].type, DoubleTensorType)
+    return trees.forest_of(operator.raw_operator) if wide else None
 
 
 def _narrowed(scope: Any, operator: Any, container: Any) -> Any:
@@ -93,6 +106,9 @@ def _narrowed(scope: Any, operator: Any, container: Any) -> Any:
 
 def _narrow_outputs(calculate: ShapeCalculator) -> ShapeCalculator:
     def calculated(operator: Any) -> None:
+        if _wide(operator) is not None:
+            trees.shape(operator)
+            return
         calculate(operator)
         for output in operator.outputs:
             if isinstance(output.type, DoubleTensorType):

@@ -27,11 +27,13 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from sluice.model import Columns, table, to_tensors
+from sluice_training import trees
 from sluice_training.converters import converters, convertible, shape_calculators
 from sluice_training.errors import TrainingError
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
-IR_VERSION = 8
+"""The newest that skl2onnx writes."""
+IR_VERSION = 9
 PRODUCER = "sluice"
 
 RELATIVE = 1e-5
@@ -154,7 +156,7 @@ def _converted(estimator: Any, sample: Columns, widened: Callable[[NDArray[Any]]
         raise TrainingError(_no_converter(estimator)) from error
     except Exception as error:  # what converters raise has no base class
         raise TrainingError(f"no graph can be made of {type(estimator).__name__}: {_line(error)}") from error
-    return _with_inputs(tidy(graph), tensors, inner)
+    return _with_inputs(trees.declared(tidy(graph)), tensors, inner)
 
 
 def _with_inputs(graph: onnx.ModelProto, tensors: Columns, inner: Columns) -> onnx.ModelProto:

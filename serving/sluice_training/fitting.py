@@ -16,6 +16,7 @@ from sklearn.base import is_classifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from sluice.model import Columns, Model, table, to_columns, to_tensors
+from sluice_training.arrow_frames import adapt
 from sluice_training.errors import TrainingError
 from sluice_training.serving import Graph
 
@@ -69,6 +70,7 @@ def fit(
     Raises:
         TrainingError: one of its methods failed, saying where.
     """
+    adapt()
     model = guarded(kind, "__init__", kind)
     with threadpool_limits(1):
         _seed(seed)

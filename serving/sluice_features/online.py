@@ -27,6 +27,9 @@ from sluice_features.sources.reading import Context
 ATTEMPTS = 5
 BACKOFF_SECONDS = 0.5
 _MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_FEASTS_OWN = "feast.errors"
+"""In answers by which Feast itself refuses, as it does what it does not know."""
+
 _ABSENT = "NOT_FOUND"
 _TRY_AGAIN = frozenset({408, 425, 429})
 
@@ -87,7 +90,7 @@ class OnlineStore:
         try:
             self._ask("/write-to-online-store", {"feature_view_name": view, "df": columns})
         except _RefusedError as error:
-            raise unavailable(f"the feature server failed {ATTEMPTS} times: {error.message}") from error
+            raise unavailable(f"the feature server failed: {error.message}") from error
 
     def read(self, view: str, features: Sequence[str], keys: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """What the online store holds: by feature, one (value, seconds since 1970) a row; None: it has nothing."""
@@ -112,8 +115,8 @@ class OnlineStore:
                     raise unavailable(
                         f"{self._url} does not answer ({words}); check store.url and the server"
                     ) from error
-            except _RefusedError:
-                if last:
+            except _RefusedError as error:
+                if last or not error.again:
                     raise
             self._pause(BACKOFF_SECONDS * 2**attempt)
         raise AssertionError("the last attempt returns or raises")
@@ -126,17 +129,19 @@ class OnlineStore:
         words = self._secrets.scrubbed(response.text[:300])
         if status >= 500 or status in _TRY_AGAIN:
             raise _RefusedError(f"it answered {status}: {words}")
+        if _FEASTS_OWN in response.text:
+            raise _RefusedError(f"it answered {status}: {words}", again=False)
         if status != 200:
             raise invalid(f"{self._url}{path} answered {status}: {words}; check store.url")
         return response
 
 
 class _RefusedError(Exception):
-    """The server failed: it is overloaded, or cannot do this; its status does not tell."""
+    """The server failed: it is overloaded, or cannot do this. `again`: its status does not tell which."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, again: bool = True) -> None:
         super().__init__(message)
-        self.message = message
+        self.message, self.again = message, again
 
 
 def differences(rows: pa.RecordBatch, features: Sequence[str], found: Mapping[str, list[Any]]) -> list[str]:

@@ -98,3 +98,11 @@ def test_credentials_by_name_are_fine(dsn: str) -> None:
     given = changed(sources={"files": {"postgres": {"dsn": dsn}}})
     given["views"][0]["table"] = "public.stores"
     assert Definitions.model_validate(given)
+
+
+def test_the_definitions_of_the_sample_are_read(tmp_path: Path) -> None:
+    sample = Path(__file__).parents[3] / "manifests" / "samples" / "features.yaml"
+    _, found, _ = yaml.safe_load_all(sample.read_text())
+    (tmp_path / "features.yaml").write_text(found["data"]["features.yaml"])
+    read = read_definitions(tmp_path / "features.yaml")
+    assert [feature.name for _, feature in read.chosen(read.service("store_revenue"))] == ["size", "employees"]

@@ -161,6 +161,7 @@ def test_a_write_that_fails_says_how_far_it_came_and_is_completed_by_the_next(an
         (httpx.Response(200, json={"a": 1}), Reason.FEATURES_INVALID, "no feature server"),
         (httpx.Response(200, text="<html>"), Reason.FEATURES_INVALID, "no feature server"),
         (httpx.Response(302, headers={"location": "http://x"}), Reason.FEATURES_INVALID, "answered 302"),
+        (httpx.Response(404, text='{"module": "feast.errors"}'), Reason.FEATURES_INVALID, "`feast apply`"),
         (httpx.Response(500, text="'stores'"), Reason.FEATURES_INVALID, "`feast apply`"),
         (httpx.ConnectError("refused"), Reason.FEATURES_UNAVAILABLE, "does not answer"),
     ],

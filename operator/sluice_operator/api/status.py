@@ -39,6 +39,9 @@ class RevisionStatus(StatusModel):
     digest: str = Field(default="", description="Pinned digest of its package.")
     image: str = Field(default="", description="Pinned runtime image.")
     model_version: str = Field(default="", description="Version that the package says of itself, where it is known.")
+    card: dict[str, str] | None = Field(
+        default=None, description="What the package's model card says in short: description, owner, metrics."
+    )
     replicas: int = Field(default=0, description="Pods wanted.")
     ready_replicas: int = Field(default=0, description="Pods with the model loaded.")
 

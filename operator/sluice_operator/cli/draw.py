@@ -55,7 +55,29 @@ def _head(shown: Json) -> Table:
     if reference := shown["reference"]:
         table.add_row("is", _reference(reference))
     table.add_row("Endpoint", Text(shown["url"]))
+    if card := next((row["card"] for row in shown["revisions"] if row["role"] == "stable"), None):
+        table.add_row("Card", _card(card))
+    if features := shown["features"]:
+        table.add_row("Features", _features(features))
     return table
+
+
+def _card(card: Json) -> Text:
+    """What the stable version's model card says, a line each."""
+    return Text("\n".join(text if name == "description" else f"{name}: {text}" for name, text in card.items()))
+
+
+def _features(features: Json) -> Text:
+    """How the feature store is filled; timestamps are of equal form, so that they compare as text."""
+    success, failure = features.get("lastSuccess"), features.get("lastFailure")
+    told = Text(f"written {_day(success)}" if success else "nothing was written yet")
+    if failure and failure > (success or ""):
+        told.append(f"; the run of {_day(failure)} failed: {features.get('message', '')}", style="red")
+    return told
+
+
+def _day(stamped: str) -> str:
+    return stamped[:16].replace("T", " ")
 
 
 def _reference(reference: Json) -> Text:

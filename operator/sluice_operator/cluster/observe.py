@@ -105,6 +105,7 @@ def _workload(seen: Seen, revision: str, deployment: Json) -> Workload:
     status = deployment.get("status") or {}
     pods = [pod for pod in seen.pods if label(pod, names.REVISION) == revision]
     name = deployment["metadata"]["name"]
+    word = next((word for pod in pods if (word := _resolved(pod))), None)
     autoscaler = next((obj for obj in seen.autoscalers if obj["metadata"]["name"] == name), None)
     return Workload(
         wanted=int(deployment["spec"].get("replicas", 1)),
@@ -112,7 +113,8 @@ def _workload(seen: Seen, revision: str, deployment: Json) -> Workload:
         available=int(status.get("availableReplicas", 0)),
         problem=problems.workload_problem(pods, deployment, seen.warnings),
         autoscaler=_autoscaler(autoscaler) if autoscaler else None,
-        model_version=next((word.version for pod in pods if (word := _resolved(pod))), ""),
+        model_version=word.version if word else "",
+        card=word.card if word else {},
     )
 
 

@@ -74,6 +74,8 @@ class Workload:
     autoscaler: Autoscaler | None = None
     model_version: str = ""
     """What the package calls itself, as the pods that fetched it said."""
+    card: Mapping[str, str] = field(default_factory=dict)
+    """What its model card says in short; the same pods said so."""
 
 
 @dataclass(frozen=True)

@@ -202,8 +202,8 @@ def _counted(live: RevisionStatus | None, observed: Observed) -> RevisionStatus 
     pods = observed.workloads.get(live.revision) if live else None
     if live is None or pods is None:
         return live
-    version = pods.model_version or live.model_version
-    return live.model_copy(update={"replicas": pods.wanted, "ready_replicas": pods.ready, "model_version": version})
+    told = {"model_version": pods.model_version or live.model_version, "card": dict(pods.card) or live.card}
+    return live.model_copy(update={"replicas": pods.wanted, "ready_replicas": pods.ready, **told})
 
 
 def wanted_objects(s: Situation, traffic: Traffic, images: Images, defaults: Defaults) -> tuple[Manifest, ...]:

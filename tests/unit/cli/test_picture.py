@@ -227,3 +227,43 @@ def test_history_as_a_table() -> None:
     told = capture.get()
     for part in ("aaaa *", "Promoted", "2m5s", "argocd-controller", "bbbb", "Aborted"):
         assert part in told
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """What is drawn, without the spaces around and the names of rows before it."""
+    console = Console(width=160, color_system=None)
+    with console.capture() as capture:
+        console.print(draw.draw(shown(found), NOW))
+    return [line.strip() for line in capture.get().splitlines()]
+
+
+AT_REST = [condition("Ready", "True", "Serving")]
+
+
+def test_the_card_of_what_serves_is_shown() -> None:
+    card = {"description": "Weekly revenue of a store.", "owner": "pricing", "metrics": "r2=0.91, mae=12.5"}
+    found = deployment(AT_REST)
+    found["status"]["stable"]["card"] = card
+    assert {"owner: pricing", "metrics: r2=0.91, mae=12.5"} <= set(lines(found))
+    assert any(line.endswith("Weekly revenue of a store.") for line in lines(found))
+
+
+BEFORE, AFTER = "2026-01-01T04:30:10Z", "2026-01-02T04:30:10Z"
+FILLED: dict[str, tuple[dict[str, str], str]] = {
+    "good": ({"lastSuccess": AFTER, "lastFailure": BEFORE, "message": "rows below 0"}, "written 2026-01-02 04:30"),
+    "failed": (
+        {"lastSuccess": BEFORE, "lastFailure": AFTER, "message": "rows below 0"},
+        "written 2026-01-01 04:30; the run of 2026-01-02 04:30 failed: rows below 0",
+    ),
+    "due": ({"lastScheduled": BEFORE}, "nothing was written yet"),
+}
+
+
+@pytest.mark.parametrize(("features", "expected"), FILLED.values(), ids=FILLED)
+def test_how_the_feature_store_is_filled_is_shown(features: dict[str, str], expected: str) -> None:
+    (line,) = (line for line in lines(deployment(AT_REST, features=features)) if line.startswith("Features"))
+    assert line.removeprefix("Features").strip() == expected
+
+
+def test_of_a_store_that_others_fill_nothing_is_shown() -> None:
+    assert not any(line.startswith("Features") for line in lines(deployment(AT_REST)))

@@ -58,6 +58,15 @@ def test_a_workload_is_what_its_deployment_reports() -> None:
     assert found == {"abc": Workload(wanted=3, ready=2, available=1)}
 
 
+def test_what_the_card_says_in_short_is_the_word_of_the_step_that_fetched() -> None:
+    said = json.dumps(
+        {"digest": DIGEST, "name": "m", "version": "1", "card": {"owner": "pricing", "metrics": "r2=0.9"}}
+    )
+    fetched = model_pod("m", init=[container("fetch", {"state": terminated(0, said, "Completed")})], ready=True)
+    found = observe.workloads(seen((DEPLOYMENT, deployment()), (POD, fetched)))["abc"]
+    assert (found.model_version, found.card) == ("1", {"owner": "pricing", "metrics": "r2=0.9"})
+
+
 def test_a_deployment_that_has_reported_nothing_yet_has_no_pods() -> None:
     assert observe.workloads(seen((DEPLOYMENT, deployment()))) == {"abc": Workload(wanted=3, ready=0, available=0)}
 

@@ -112,7 +112,9 @@ def _s3(
         session_token=secret.get("sessionToken", "AWS_SESSION_TOKEN"),
     )
     if given and not {"access_key_id", "secret_access_key"} <= given.keys():
-        raise _half("the Secret must hold accessKeyId and secretAccessKey, both or neither of them")
+        raise _half(
+            "the Secret of spec.model.credentials must hold accessKeyId and secretAccessKey, or neither of them"
+        )
     region = secret.get("region", "AWS_REGION", "AWS_DEFAULT_REGION")
     if region is None and not any(environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")):
         region = DEFAULT_REGION
@@ -144,11 +146,13 @@ def _azure(
         tenant_id=secret.get("tenantId", "AZURE_TENANT_ID"),
     )
     if given and not _is_whole_azure(given, environ):
-        raise _half("the Secret must hold accountKey, sasToken, or all of clientId, clientSecret and tenantId")
+        needed = "accountKey, sasToken, or all of clientId, clientSecret and tenantId"
+        raise _half(f"the Secret of spec.model.credentials must hold {needed}")
     account = secret.get("accountName", "AZURE_STORAGE_ACCOUNT_NAME") or environ.get("AZURE_STORAGE_ACCOUNT_NAME")
     account = account or _account_in(endpoint)
     if account is None:
-        message = "the storage account is not known; put accountName into the Secret named in spec.model.credentials"
+        where = "accountName in the Secret of spec.model.credentials, AZURE_STORAGE_ACCOUNT_NAME at a terminal"
+        message = f"the storage account is not known; name it ({where})"
         raise PackageError(Reason.INVALID_CONFIG, message)
     if not given and not _has_identity(environ, _AZURE_IDENTITIES):
         given["skip_signature"] = True
@@ -179,13 +183,13 @@ def _has_identity(environ: Mapping[str, str], identities: tuple[tuple[str, ...],
         return True
     for names in identities:
         if environ.get(names[0]):
-            raise _half(f"the variable {names[0]} of the fetch step needs {' and '.join(names[1:])} beside it")
+            raise _half(f"the variable {names[0]} needs {' and '.join(names[1:])} beside it")
     return False
 
 
 def _half(why: str) -> PackageError:
     """With less than a whole identity the library would go on to ask for that of the node."""
-    return PackageError(Reason.SOURCE_FORBIDDEN, f"spec.model.credentials name nobody: {why}")
+    return PackageError(Reason.SOURCE_FORBIDDEN, f"the credentials name nobody: {why}")
 
 
 def _on_google() -> bool:

@@ -149,8 +149,6 @@ def filled_inputs(
     for feature in features:
         if feature.tensor not in names:
             raise refused(feature.name, f"there is no input {feature.tensor!r}")
-    if clock is not None and clock.input not in names:
-        raise refused("clock", f"there is no input {clock.input!r}")
     found = {}
     for spec in inputs:
         here = [feature for feature in features if feature.tensor == spec.name]

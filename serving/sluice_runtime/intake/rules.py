@@ -105,9 +105,7 @@ def rule_of(variable: Variable, inputs: dict[str, TensorSpec]) -> Rule:
     Raises:
         PackageError: InvalidPackage, where it makes no sense for its input.
     """
-    spec = inputs.get(variable.tensor)
-    if spec is None:
-        raise refused(variable.name, f"there is no input {variable.tensor!r}")
+    spec = inputs[variable.tensor]
     column = column_of(variable.name, spec, variable.column)
     try:
         check = _check(variable, spec.datatype)

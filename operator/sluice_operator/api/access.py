@@ -94,7 +94,7 @@ class Jwt(ApiModel):
     cache_duration: Duration = Field(
         default="5m",
         description="How long fetched keys are believed: a new key of the issuer's is known, and one that it took back "
-        "unknown, after at most this time.",
+        "unknown, 5 s after this time at most.",
     )
     required_claims: Annotated[list[RequiredClaim], Field(max_length=16)] = Field(
         default=[], description="Claims that a token must have, each of them. none: any token of the issuer."

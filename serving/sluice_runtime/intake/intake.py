@@ -140,9 +140,10 @@ class Intake:
             draft.tensors[spec.name] = tensor  # type: ignore[assignment]  # what must be there was checked to be
         elif tensor is None:
             draft.tensors[spec.name] = filled.made(draft.rows, now)
-            draft.gaps += filled.gaps() if draft.rows else []
-            for rule in filled.imputed:
-                draft.findings.absent(rule, draft.rows)
+            if draft.rows:
+                draft.gaps += filled.gaps()
+                for rule in filled.imputed:
+                    draft.findings.absent(rule, draft.rows)
         else:
             draft.tensors[spec.name], gaps = filled.open(tensor, now)
             draft.gaps += gaps

@@ -22,7 +22,9 @@ from sluice.model import Model
 from sluice.package import Package, opened
 from sluice_training.data import read
 from sluice_training.errors import TrainingError
+from sluice_training.job import manifests
 from sluice_training.plan import Plan
+from sluice_training.record import code_of
 from sluice_training.registering import register
 from sluice_training.trained import Trained
 from sluice_training.trainer import train
@@ -45,6 +47,9 @@ SETTLED = {
 def run(chosen: argparse.Namespace) -> int:
     """Train. Returns 0, or 1 with one line on stderr where something is at fault."""
     try:
+        if chosen.as_job:
+            print(_job(chosen))  # noqa: T201
+            return 0
         if not os.environ.get(CHILD):
             return _settled()
         for line in _trained(chosen):
@@ -63,6 +68,13 @@ def _settled() -> int:
     return subprocess.run(
         [sys.executable, "-m", "sluice", *sys.argv[1:]], env=os.environ | SETTLED, check=False
     ).returncode
+
+
+def _job(chosen: argparse.Namespace) -> str:
+    if chosen.image_folder:
+        return manifests(chosen, chosen.model.partition(":")[0], {})
+    kind = _class(chosen.model, chosen.model_version)
+    return manifests(chosen, kind.name, code_of(kind).files)
 
 
 def _trained(chosen: argparse.Namespace) -> Iterator[str]:

@@ -80,6 +80,11 @@ def _where(group: argparse._ArgumentGroup) -> None:
 def _job(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--as-job", action="store_true", help="train nothing, and print a Kubernetes Job that does")
     group.add_argument("--image", help="of the job: the tools image, or one of yours with code and data in it")
+    group.add_argument("--image-folder", metavar="FOLDER", help="of the image, where code and data are; without it "
+                       "they travel in a ConfigMap")  # fmt: skip
+    group.add_argument("--claim", metavar="NAME", help="a PersistentVolumeClaim with data, which are below /data then")
+    group.add_argument("--secret", metavar="NAME", help="a Secret of environment variables: credentials of sources, "
+                       "stores and the registry")  # fmt: skip
     group.add_argument("--namespace", help="of the job")
 
 

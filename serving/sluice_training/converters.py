@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto
-from skl2onnx import supported_converters
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common._registration import get_converter, get_shape_calculator
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
@@ -56,7 +55,7 @@ def shape_calculators() -> Mapping[type, ShapeCalculator]:
 
 def convertible() -> frozenset[str]:
     """Names of estimators that can become a graph."""
-    return frozenset(name.removeprefix("Sklearn") for name in supported_converters())
+    return frozenset(kind.__name__ for kind in sklearn_operator_name_map)
 
 
 def _of_trees(convert: Converter) -> Converter:

@@ -144,7 +144,7 @@ def _converted(estimator: Any, sample: Columns, widened: Callable[[NDArray[Any]]
         graph = skl2onnx.convert_sklearn(
             estimator,
             initial_types=types,
-            options={"zipmap": False} if is_classifier(estimator) else None,
+            options={"zipmap": False} if hasattr(estimator, "predict_proba") else None,
             target_opset=OPSETS,
             custom_conversion_functions=dict(converters()),
             custom_shape_calculators=dict(shape_calculators()),

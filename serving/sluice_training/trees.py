@@ -35,11 +35,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Trees whose leaves are added to `base`. `narrow`: inputs are rounded to 32 bits first, as scikit-learn does."""
+    """Trees whose leaves are added to `base`. `narrow`: inputs are rounded to 32 bits first, as scikit-learn does.
+    `exponential`: the answer is e to the power of the sum.
+    """
 
     trees: list[list[Node]]
     base: float
     narrow: bool
+    exponential: bool = False
 
 
 @dataclass(slots=True)
@@ -101,7 +104,11 @@ def convert(forest: Forest, scope: Any, operator: Any, container: Any) -> None:
     total, base = scope.get_unique_variable_name("total"), scope.get_unique_variable_name("base")
     container.add_node(OPERATOR, [given], [total], name=total, op_domain=DOMAIN, op_version=1, **attributes.named())
     container.add_initializer(base, TensorProto.DOUBLE, [1, 1], [forest.base])
-    container.add_node("Add", [total, base], [operator.outputs[0].full_name], name=f"{total}_base", op_version=14)
+    answer = operator.outputs[0].full_name
+    added = scope.get_unique_variable_name("added") if forest.exponential else answer
+    container.add_node("Add", [total, base], [added], name=f"{total}_base", op_version=14)
+    if forest.exponential:
+        container.add_node("Exp", [added], [answer], name=f"{total}_exp", op_version=13)
 
 
 def declared(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -151,10 +158,10 @@ def _boosted(fitted: Any) -> Forest | None:
 
 
 def _histogram(fitted: Any) -> Forest | None:
-    if fitted.loss not in ("squared_error", "absolute_error", "quantile") or fitted.is_categorical_ is not None:
+    if fitted.is_categorical_ is not None:
         return None
     trees = [list(_binned(one.nodes)) for (one,) in fitted._predictors]
-    return Forest(trees, float(np.ravel(fitted._baseline_prediction)[0]), narrow=False)
+    return Forest(trees, float(np.ravel(fitted._baseline_prediction)[0]), False, fitted.loss in _LOGARITHMIC)
 
 
 def _nodes(fitted: Any, weight: float) -> Iterator[Node]:
@@ -171,6 +178,8 @@ def _binned(nodes: Any) -> Iterator[Node]:
         missing, value = bool(node["missing_go_to_left"]), float(node["value"])
         yield Node(int(node["feature_idx"]), float(node["num_threshold"]), left, int(node["right"]), missing, value)
 
+
+_LOGARITHMIC = ("poisson", "gamma")
 
 _READERS: Mapping[type, Callable[[Any], Forest | None]] = {
     tree.DecisionTreeRegressor: _single,

@@ -33,6 +33,11 @@ if is_true("Reconciling") then
   return {status = "Progressing", message = said("Reconciling")}
 end
 if is_true("Ready") and is_true("Promoted") then
+  -- A feature store that could not be filled keeps its values: told, and no reason to roll anything back.
+  local features = found["FeaturesReady"]
+  if features ~= nil and features.status == "False" then
+    return {status = "Healthy", message = said("Promoted") .. "; features: " .. said("FeaturesReady")}
+  end
   return {status = "Healthy", message = said("Promoted")}
 end
 return {status = "Progressing", message = said("Ready")}

@@ -12,6 +12,8 @@ from sluice_operator.api.request import REQUEST, Action, parse
 from sluice_operator.planning.observed import Problem
 from support.gitops import argo_action_names, argo_actions, argo_health, argo_run, kstatus, run
 from support.kube import Kube, Object
+from unit.planning.test_materialization import bad, ran
+from unit.planning.test_materialization import world as materialized
 from unit.planning.world import World, make_spec
 
 STEPS = [{"weight": 10, "hold": "10s"}, {"weight": 50, "pause": True}]
@@ -44,9 +46,16 @@ def taken_back() -> World:
     return world.wait(1).wait(60)
 
 
+def unfilled() -> World:
+    """One that serves, while the last run of the job that fills its feature store failed."""
+    world = materialized()
+    return ran(world, bad(4))
+
+
 STATES = {
     "never looked at": (lambda: World(make_spec()), "Progressing", "Current"),
     "at rest": (at_rest, "Healthy", "Current"),
+    "at rest, with old features": (unfilled, "Healthy", "Current"),
     "a new spec": (lambda: at_rest().ask_version(2), "Progressing", "InProgress"),
     "stepping": (stepping, "Progressing", "InProgress"),
     "paused": (paused, "Suspended", "InProgress"),

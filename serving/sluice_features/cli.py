@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from sluice_features.materialize import Run, check, materialize
 from sluice_features.online import OnlineStore
 from sluice_features.render import render
 from sluice_features.report import Report
+from sluice_features.sources.reading import Context
 from sluice_features.sources.spark import render_jobs
+
+_TOKEN = "FEATURE_STORE_TOKEN"  # noqa: S105 the name of a variable
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -45,7 +49,8 @@ def only_check(chosen: argparse.Namespace) -> str:
 def bring(chosen: argparse.Namespace) -> str:
     """Bring views into the online store; the answer is how many rows of each."""
     features = load(chosen.definitions)
-    with OnlineStore(_store(features, chosen.store), features.context) as store:
+    wanted, context = with_credentials(_store(features, chosen.store), features.context, chosen.store_credentials)
+    with OnlineStore(wanted, context) as store:
         return _concluded(chosen, materialize(_run(chosen, features), store))
 
 
@@ -88,6 +93,17 @@ def _store(features: Features, url: str | None) -> Store:
         return Store.model_validate((known.model_dump() if known else {}) | {"url": url})
     except ValidationError as error:
         raise invalid(f"--store: {url} is no http(s) URL") from error
+
+
+def with_credentials(store: Store, context: Context, folder: Path | None) -> tuple[Store, Context]:
+    """The store as whoever has this folder sees it: by its `token` and its `ca.crt`, where it holds them."""
+    if folder is None:
+        return store, context
+    token, ca = folder / "token", folder / "ca.crt"
+    if token.is_file():
+        store = store.model_copy(update={"token": f"${{{_TOKEN}}}"})
+        context = replace(context, secrets=context.secrets.knowing(_TOKEN, token.read_text(encoding="utf-8").strip()))
+    return store.model_copy(update={"ca": str(ca)}) if ca.is_file() else store, context
 
 
 def _concluded(chosen: argparse.Namespace, report: Report) -> str:

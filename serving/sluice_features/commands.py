@@ -54,6 +54,9 @@ def add(commands: Any) -> None:
     for reading in (check, materialize):
         _reading(reading)
     materialize.add_argument("--store", metavar="URL", help="the feature server, in place of store.url")
+    materialize.add_argument(
+        "--store-credentials", type=Path, metavar="FOLDER", help="what it wants to see: files `token` and `ca.crt`"
+    )
     _history(_command(parts, "history", "join features by time, for training", HISTORY))
     render = _command(parts, "render", "write what `feast apply` and Spark read", RENDER)
     render.add_argument(

@@ -37,6 +37,10 @@ class Secrets:
         """
         return _VARIABLE.sub(lambda found: self._value(found[1]), text)
 
+    def knowing(self, name: str, value: str) -> Secrets:
+        """The same environment with one variable more."""
+        return Secrets({**self._environ, name: value})
+
     def scrubbed(self, message: object) -> str:
         """One line in which no value, and no password in a value, can be read."""
         line = " ".join(str(message).split())

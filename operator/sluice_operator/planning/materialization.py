@@ -18,8 +18,6 @@ from sluice_operator.planning.situation import Situation
 
 CONTAINER = "materialize"
 DEFINITIONS_MOUNT = "/etc/sluice/features"
-TOKEN = "FEATURE_STORE_TOKEN"  # noqa: S105 the name of a variable
-"""The variable by which definitions find the token that the feature store wants to see."""
 REFUSED = "MaterializationRefused"
 """Reason of a CronJob that the API server does not take."""
 RETRIES = 1
@@ -90,7 +88,6 @@ def _container(store: Features, wanted: Materialization, image: str) -> dict[str
         "name": CONTAINER,
         "image": image,
         "command": _command(store, wanted),
-        "env": _token(store),
         "envFrom": [{"secretRef": {"name": wanted.credentials.secret_ref.name}}] if wanted.credentials else [],
         "resources": wanted.resources.to_json(),
         "securityContext": RESTRICTED,
@@ -106,15 +103,9 @@ def _command(store: Features, wanted: Materialization) -> list[str]:
     """The store is the one that pods ask: what is written elsewhere would help nobody here."""
     file = f"{DEFINITIONS_MOUNT}/{wanted.definitions.config_map_ref.key}"
     views = [f"--view={view}" for view in wanted.views or ()]
-    told = "--termination-log=/dev/termination-log"
-    return ["sluice", "features", "materialize", file, f"--store={store.store.url}", *views, told]
-
-
-def _token(store: Features) -> list[dict[str, Any]]:
-    if store.store.credentials is None:
-        return []
-    source = {"name": store.store.credentials.secret_ref.name, "key": "token", "optional": True}
-    return [{"name": TOKEN, "valueFrom": {"secretKeyRef": source}}]
+    shown = [f"--store-credentials={mount['mountPath']}" for mount in features.mounts(store)]
+    options = [f"--store={store.store.url}", *shown, *views, "--termination-log=/dev/termination-log"]
+    return ["sluice", "features", "materialize", file, *options]
 
 
 def told(s: Situation) -> FeaturesStatus | None:

@@ -12,6 +12,10 @@ import pytest
 
 from sluice.cli import main
 from sluice.failures import Failure, Reason, parse_termination
+from sluice_features.cli import with_credentials
+from sluice_features.definitions import Store
+from sluice_features.secrets import Secrets
+from sluice_features.sources.reading import Context
 from unit.features.shop import rows, shop
 
 
@@ -78,3 +82,15 @@ def test_history_is_written(suffix: str, good: Path) -> None:
 def test_the_store_may_be_named_by_the_command(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["features", "materialize", str(good), "--store", "feast:6566"]) == 1
     assert "--store: feast:6566 is no http(s) URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("files", [{}, {"token": "abc-def\n"}, {"ca.crt": "-"}, {"token": "abc-def", "ca.crt": "-"}])
+def test_what_the_store_wants_to_see_may_lie_in_a_folder(tmp_path: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    written = Store(url="https://feast", token="${OWN}", ca="own.crt")
+    store, context = with_credentials(written, Context(tmp_path, Secrets({"OWN": "own-token"})), tmp_path)
+    assert context.secrets.filled(str(store.token)) == ("abc-def" if "token" in files else "own-token")
+    assert store.ca == (str(tmp_path / "ca.crt") if "ca.crt" in files else "own.crt")
+    assert "token" not in files or "abc-def" not in context.secrets.scrubbed("it said abc-def")
+    assert with_credentials(written, context, None) == (written, context)

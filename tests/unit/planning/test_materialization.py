@@ -91,8 +91,9 @@ def test_credentials_of_the_warehouse_and_of_the_store_are_its_own() -> None:
     pod = pod_of(found)
     (container,) = pod["containers"]
     assert container["envFrom"] == [{"secretRef": {"name": "warehouse"}}]
-    assert container["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "feast", "key": "token", "optional": True}
+    assert f"--store-credentials={FEATURES_MOUNT}" in container["command"]
     assert FEATURES_MOUNT in [mount["mountPath"] for mount in container["volumeMounts"]]
+    assert {"secretName": "feast"} in [volume.get("secret") for volume in pod["volumes"]]
     assert pod["serviceAccountName"] == "reader"
     assert "warehouse" not in str(found.of_kind("Deployment"))
 

@@ -230,3 +230,13 @@ async def test_a_router_pod_that_went_meanwhile_is_no_error(bench: Workbench) ->
     await bench.look()
     bench.kube.run("delete", "pod", "p1", "--force", "--grace-period=0")
     await bench.cluster.apply(resource, children.plan(router_version="v1"))
+
+
+async def test_a_cron_job_that_the_server_refuses_keeps_nothing_else_from_being_done(bench: Workbench) -> None:
+    resource = await bench.resource("one")
+    await bench.cluster.apply(resource, children.plan(children.config_map(resource)))
+    asked = children.plan(children.cron_job(resource, schedule="whenever"), children.service(resource))
+    with pytest.raises(Refused, match="CronJob t"):
+        await bench.cluster.apply(resource, asked)
+    assert names_of(bench, "service") == {"s"}
+    assert names_of(bench, "configmap") == set()

@@ -1,7 +1,7 @@
 """Training data: read from files or taken from memory, in one canonical form, so that equal content is equal data.
 
 Integers are of 64 bits, other numbers doubles, times microseconds in UTC, text is text. A CSV file and a Parquet file
-with the same rows have the same digest, whatever wrote them.
+with the same rows have the same digest, whatever wrote them: 5 and 5.0, which CSV does not tell apart, are equal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from sluice_training.errors import TrainingError
 
 TIME = pa.timestamp("us", tz="UTC")
 
-_LETTERS = {"bool": "b", "int64": "i", "double": "f", "string": "s", str(TIME): "t"}
+_LETTERS = {"bool": "b", "int64": "n", "double": "n", "string": "s", str(TIME): "t"}
+_EXACT = 2**53
+"""Up to here every integer is a double."""
 
 
 def read(sources: Sequence[Path]) -> pa.Table:
@@ -152,9 +154,9 @@ def _bytes(values: pa.Array, kind: str) -> Iterable[bytes]:
     elif kind == "b":
         yield np.packbits(np.asarray(values.fill_null(False), dtype=bool)).tobytes()
     else:
-        width = {"f": "<f8"}.get(kind, "<i8")
-        numbers = values.cast(pa.int64()) if kind == "t" else values
-        yield np.asarray(numbers.fill_null(0)).astype(width).tobytes()
+        numbers = np.asarray((values.cast(pa.int64()) if kind == "t" else values).fill_null(0))
+        exact = kind == "n" and (numbers.dtype.kind == "f" or not (np.abs(numbers) > _EXACT).any())
+        yield numbers.astype("<f8" if exact else "<i8").tobytes()
 
 
 def _array(values: pa.Array) -> NDArray[Any]:

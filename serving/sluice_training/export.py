@@ -14,7 +14,6 @@ import onnx
 import skl2onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
-from skl2onnx.common import exceptions
 from skl2onnx.common.data_types import (
     BooleanTensorType,
     DoubleTensorType,
@@ -150,12 +149,8 @@ def _converted(estimator: Any, sample: Columns, widened: Callable[[NDArray[Any]]
             custom_shape_calculators=dict(shape_calculators()),
             name="model",
         )
-    except exceptions.MissingConverter as error:
-        raise TrainingError(_no_converter(estimator)) from error
-    except exceptions.MissingShapeCalculator as error:
-        raise TrainingError(_no_converter(estimator)) from error
     except Exception as error:  # what converters raise has no base class
-        raise TrainingError(f"no graph can be made of {type(estimator).__name__}: {_line(error)}") from error
+        raise TrainingError(_unconverted(estimator, error)) from error
     return _with_inputs(trees.declared(tidy(graph)), tensors, inner)
 
 
@@ -194,11 +189,12 @@ def _rename(nodes: Any, old: str, new: str) -> None:
         node.input[:] = [new if name == old else name for name in node.input]
 
 
-def _no_converter(estimator: Any) -> str:
+def _unconverted(estimator: Any, error: Exception) -> str:
     lacking = sorted({type(part).__name__ for part in _parts(estimator) if type(part).__name__ not in convertible()})
-    names = ", ".join(lacking) or type(estimator).__name__
+    if not lacking:
+        return f"no graph can be made of {type(estimator).__name__}: {_line(error)}"
     return (
-        f"{names} cannot become an ONNX graph: skl2onnx has no converter for it; use another estimator, "
+        f"{', '.join(lacking)} cannot become an ONNX graph: skl2onnx has no converter for it; use another estimator, "
         "or return an onnx.ModelProto from train"
     )
 

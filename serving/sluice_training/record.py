@@ -61,7 +61,7 @@ def code_of(kind: type[Model]) -> Code:
     is_package = path.name == "__init__.py"
     root = path.parents[module.count(".") + (1 if is_package else 0)]
     files = dict[str, bytes]()
-    for name in sorted(_sources(root)):
+    for name in sorted({*_sources(root, module), str(path.relative_to(root))}):
         files[name] = (root / name).read_bytes()
         if len(files) > MAX_FILES or sum(map(len, files.values())) > MAX_BYTES:
             raise TrainingError(f"too much Python lies beside {path.name}; give the model a folder of its own")
@@ -89,8 +89,10 @@ def _source(kind: type[Model]) -> str:
         raise TrainingError(f"the source of {kind.__name__} cannot be read; write it to a file") from error
 
 
-def _sources(root: Path) -> Iterator[str]:
-    for entry in root.iterdir():
+def _sources(root: Path, module: str) -> Iterator[str]:
+    """Of a module alone: what lies beside it. Of one in a package: the package."""
+    top, dot, _ = module.partition(".")
+    for entry in [root / top] if dot else root.iterdir():
         if entry.suffix == ".py" and entry.is_file():
             yield entry.name
         elif entry.is_dir() and not entry.name.startswith(".") and (entry / "__init__.py").is_file():

@@ -1,0 +1,80 @@
+"""Equal content is equal data, whatever wrote it; and what is missing is missing in one way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from sluice_training.data import canonical, columns, digest, read, taken
+from sluice_training.errors import TrainingError
+from unit.training.shops import shops
+
+
+def test_a_csv_file_and_a_parquet_file_of_the_same_rows_are_the_same_data(tmp_path: Path) -> None:
+    table = shops()
+    pa.csv.write_csv(table, tmp_path / "shops.csv")
+    pa.parquet.write_table(table, tmp_path / "shops.parquet", row_group_size=7, compression="snappy")
+    assert (
+        digest(read([tmp_path / "shops.csv"])) == digest(read([tmp_path / "shops.parquet"])) == digest(canonical(table))
+    )
+
+
+def test_neither_chunks_nor_widths_nor_dictionaries_change_the_digest() -> None:
+    table = shops(40)
+    pieces = pa.concat_tables([table.slice(0, 13), table.slice(13)])
+    narrow = table.set_column(0, "shop", table.column("shop").cast(pa.int16()))
+    coded = table.set_column(3, "city", table.column("city").combine_chunks().dictionary_encode())
+    assert len({digest(canonical(other)) for other in (table, pieces, narrow, coded)}) == 1
+
+
+@pytest.mark.parametrize("change", ["value", "name", "order", "missing", "text"])
+def test_every_change_of_content_changes_the_digest(change: str) -> None:
+    table = pa.table({"a": [1.0, 2.0, 0.0], "b": ["x", "yz", ""]})
+    changed = {
+        "value": pa.table({"a": [1.0, 2.5, 0.0], "b": ["x", "yz", ""]}),
+        "name": pa.table({"c": [1.0, 2.0, 0.0], "b": ["x", "yz", ""]}),
+        "order": table.take([1, 0, 2]),
+        "missing": pa.table({"a": [1.0, 2.0, None], "b": ["x", "yz", ""]}),
+        "text": pa.table({"a": [1.0, 2.0, 0.0], "b": ["xy", "z", ""]}),
+    }[change]
+    assert digest(canonical(changed)) != digest(canonical(table))
+
+
+def test_what_is_missing_is_nan_in_numbers_and_empty_in_text() -> None:
+    times = pa.array([datetime(1970, 1, 2), None], pa.timestamp("s"))
+    given = {"n": [1, None], "f": [2.0, float("nan")], "t": ["a", None], "w": times, "b": [True, None]}
+    found = columns(canonical(pa.table(given)), list(given))
+    assert found["n"].dtype == np.float64
+    assert all(np.isnan(found[name]).tolist() == [False, True] for name in "nfwb")
+    assert found["t"].tolist() == ["a", ""]
+    assert found["w"][0] == 86_400
+
+
+def test_whole_integers_and_truths_keep_their_types() -> None:
+    found = columns(canonical(pa.table({"n": [1, 2], "b": [True, False]})), ["n", "b"])
+    assert [array.dtype for array in found.values()] == [np.int64, np.bool_]
+
+
+def test_arrays_of_a_notebook_are_data_too() -> None:
+    assert digest(taken({"a": np.array([1, 2])})) == digest(taken(pa.table({"a": [1, 2]})))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (pa.table({"a": [[1, 2]]}), "column 'a' is of type list"),
+        (Path("data.xlsx"), r"neither .csv, .csv.gz nor .parquet"),
+        (Path("absent.csv"), "absent.csv cannot be read"),
+        ({"a": [1], "b": [1, 2]}, "the data is no table"),
+        (7, "the data is no table"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused_in_one_line(given: object, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        taken(given)

@@ -67,24 +67,35 @@ def open_files(
     source: Parquet | Delta, query: str | None, table: str | None, context: Context
 ) -> Iterator[DuckDbReading]:
     """Parquet or Delta tables; raises as `open_duckdb` does."""
-    find = parquet_dataset if isinstance(source, Parquet) else delta_dataset
     with duckdb.connect() as connection:
         _prepare(connection)
         for name, place in source.tables.items():
-            connection.register(name, find(context.place(place), context))
+            found = context.place(place)
+            if isinstance(source, Delta):
+                connection.register(name, delta_dataset(found, context))
+            elif "://" in found:
+                connection.register(name, parquet_dataset(found, context))
+            else:
+                _add_view(connection, name, local_files(found, context), context)
         only = next(iter(source.tables))
         yield DuckDbReading(connection, selection(query, table or only), context)
 
 
+def local_files(place: str, context: Context) -> list[str]:
+    """The Parquet files at a path, below a folder, or of a pattern. DuckDB reads them itself: it reads no further ahead
+    than it is asked for, as Arrow does.
+    """
+    pattern = f"{glob.escape(place)}/**/*.parquet" if Path(place).is_dir() else place
+    found = sorted(glob.glob(pattern, recursive=True))
+    if not found:
+        raise invalid(f"there is no Parquet file at {context.secrets.scrubbed(place)}")
+    return found
+
+
 def parquet_dataset(place: str, context: Context) -> ds.Dataset:
-    """The files at a path, below a folder, of a pattern, or at a URI."""
-    found: str | list[str] = place
-    if "://" not in place and glob.has_magic(place):
-        found = sorted(glob.glob(place, recursive=True))
-        if not found:
-            raise invalid(f"no file matches {context.secrets.scrubbed(place)}")
+    """The files at a URI."""
     try:
-        return ds.dataset(found, format="parquet", partitioning="hive")
+        return ds.dataset(place, format="parquet", partitioning="hive")
     except FileNotFoundError as error:
         raise invalid(f"there is nothing at {context.secrets.scrubbed(place)}") from error
     except (OSError, pa.ArrowException) as error:
@@ -119,6 +130,12 @@ def told(context: Context) -> Iterator[None]:
         raise unavailable(f"DuckDB: {context.secrets.scrubbed(error)}") from error
     except duckdb.Error as error:
         raise invalid(f"DuckDB refuses the query: {context.secrets.scrubbed(error)}") from error
+
+
+def _add_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[str], context: Context) -> None:
+    listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
+    with told(context):
+        connection.execute(f"CREATE VIEW {quoted(name)} AS FROM read_parquet([{listed}], hive_partitioning = true)")
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:

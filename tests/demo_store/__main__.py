@@ -14,7 +14,7 @@ from demo_store.stage import APP, URL, Stage, open_stage
 from demo_store.steady import steady_load
 from demo_store.training import Trained
 from localcluster.errors import ClusterError
-from support.cluster import SetupError, reserved_cluster
+from support.cluster import IMAGE_KINDS, SetupError, reserved_cluster
 from support.kube import KubectlError
 from support.report import Report
 
@@ -35,7 +35,7 @@ def run(console: Console, keep: bool) -> int:
     """Set up, tell the story, judge it."""
     console.rule("Set-up")
     console.print("bringing up the cluster, the chart, PostgreSQL, Feast and MLflow; 400 stores into the warehouse")
-    with reserved_cluster() as cluster, open_stage(cluster, console, keep=keep) as stage:
+    with reserved_cluster(kinds=(*IMAGE_KINDS, "tools")) as cluster, open_stage(cluster, console, keep=keep) as stage:
         report = Report("demo-store-report.json")
         tell(stage, report)
     return report.conclude(console)

@@ -117,7 +117,8 @@ def refuse_bad_run(stage: Stage) -> None:
 def replace(stage: Stage, load: Load) -> Trained:
     """A second version is trained and registered: the alias moves, a canary follows, and takes over."""
     with stage.chapter("replace", "a second version: trained, the alias moves, canary, promoted") as facts:
-        second = train(stage, "scientist", "2", register=True)
+        second = train(stage, "scientist", "2", ("--search", "2"), register=True)
+        facts["said"] = second.said.strip()
         found = stage.kube.until(KIND, NAME, lambda seen: carries(seen, "canary", second), PATIENCE)
         facts["trained -> canary"] = round(time.monotonic() - second.ended, 1)
         facts["revision"] = found["status"]["canary"]["revision"]

@@ -64,8 +64,8 @@ class Stage:
         return Workplace(folder, {"WAREHOUSE": self.servers.warehouse.server.dsn})
 
     def as_of(self, store: int) -> datetime:
-        """When what a store earned was known: its features are those of that moment."""
-        return self.recorded + timedelta(minutes=store)
+        """When its books were closed, in no particular order: what a store earned goes with its features of then."""
+        return self.recorded + timedelta(minutes=37 * store % (len(self.revenues) + 1))
 
     def text(self, name: str) -> str:
         """A file of the example, with the addresses of this machine."""

@@ -18,7 +18,7 @@ from support.pods import config_map
 
 NAME = "shop-load"
 SCRIPT = Path(__file__).with_name("load.py")
-RATE = 60.0
+RATE = 40.0
 """Requests a second: few for a model, enough for an analysis to judge by, and cheap on a machine with two cores."""
 
 

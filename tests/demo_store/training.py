@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 SEED = 7
 TEST_SHARE = 0.2
 ALIAS = "champion"
-DATA, PACKAGE = "revenues.csv", "store-revenue.tar.gz"
+TIME = "event_timestamp"
+DATA = "revenues.csv"
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,13 @@ def train(stage: Stage, desk: str, version: str = "1", words: Sequence[str] = ()
     code = place.folder / "model.py"
     code.write_text(code.read_text().replace('version = "1"', f'version = "{version}"'))
     write_revenues(stage, place.folder / DATA)
-    chosen = ["--data", DATA, "--features", "features.yaml", "--seed", str(SEED), "--output", PACKAGE, *words]
+    chosen = ["--data", DATA, "--features", "features.yaml", "--timestamp", TIME, "--seed", str(SEED)]
+    package = f"store-revenue-{version}.tar.gz"
+    chosen += ["--output", package, *words]
     if register:
         chosen += ["--register", stage.servers.mlflow.url, "--alias", ALIAS]
     outcome = place.sluice("train", "model:StoreRevenue", *chosen).checked()
-    return trained(stage, place.folder / PACKAGE, outcome)
+    return trained(stage, place.folder / package, outcome)
 
 
 def trained(stage: Stage, package: Path, outcome: Outcome) -> Trained:
@@ -75,15 +78,15 @@ def trained(stage: Stage, package: Path, outcome: Outcome) -> Trained:
     with opened(package) as found:
         digest, manifest = found.digest, found.manifest
     assert manifest.training is not None
-    pipeline = fitted(stage.revenues, manifest.training.parameters)
+    pipeline = fitted(stage, manifest.training.parameters)
     return Trained(digest, manifest, ended, ended_at, pipeline, outcome.said)
 
 
-def fitted(stores: Mapping[int, Row], parameters: Mapping[str, Any]) -> Any:
+def fitted(stage: Stage, parameters: Mapping[str, Any]) -> Any:
     """The example's own `train` on the data set's values, with the rows that `sluice train` takes."""
-    names = pa.table({"store_id": list(stores)})
-    out = held_out(names, TEST_SHARE, SEED, keys=("store_id",))
-    rows = [row for row, left_out in zip(stores.values(), out, strict=True) if not left_out]
+    times = pa.table({TIME: [stage.as_of(store) for store in stage.revenues]})
+    out = held_out(times, TEST_SHARE, SEED, timestamp=TIME)
+    rows = [row for row, left_out in zip(stage.revenues.values(), out, strict=True) if not left_out]
     target = np.array([row[TARGET] for row in rows])
     return example().StoreRevenue().train(offline.columns(rows), target, seed=SEED, **parameters)
 
@@ -102,7 +105,7 @@ def write_revenues(stage: Stage, file: Path) -> None:
     """What each store earned, and as of when: whom to learn about. Everything else comes from the features."""
     with file.open("w", newline="") as target:
         lines = csv.writer(target)
-        lines.writerow(["store_id", "event_timestamp", "size_class", "revenue"])
+        lines.writerow(["store_id", TIME, "size_class", "revenue"])
         for store, row in stage.revenues.items():
             lines.writerow([store, stage.as_of(store).isoformat(), size_class(row["ssize"]), row[TARGET]])
 

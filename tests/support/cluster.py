@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,20 +43,22 @@ class Cluster:
 
 
 @contextmanager
-def reserved_cluster(environ: Mapping[str, str] = os.environ) -> Iterator[Cluster]:
+def reserved_cluster(environ: Mapping[str, str] = os.environ, kinds: Sequence[str] = IMAGE_KINDS) -> Iterator[Cluster]:
     """The cluster with the chart installed, for us alone: runs that share one operator would disturb each other.
+
+    `kinds`: of images; those that few need (tools) are built where they are asked for.
 
     Raises:
         SetupError: it cannot be used as asked.
         localcluster.errors.ClusterError: the local cluster cannot be brought up.
     """
     with cachedir.lock(layout.cache() / "locks" / "cluster-in-use.lock", "another run on the cluster"):
-        cluster = find_cluster(environ)
+        cluster = find_cluster(environ, kinds)
         install_chart(cluster)
         yield cluster
 
 
-def find_cluster(environ: Mapping[str, str] = os.environ) -> Cluster:
+def find_cluster(environ: Mapping[str, str] = os.environ, kinds: Sequence[str] = IMAGE_KINDS) -> Cluster:
     """The cluster of KUBECONFIG and IMAGE_PREFIX where both are set, else the local one, brought up if needed.
 
     Raises:
@@ -64,28 +66,28 @@ def find_cluster(environ: Mapping[str, str] = os.environ) -> Cluster:
         localcluster.errors.ClusterError: the local cluster cannot be brought up.
     """
     if "IMAGE_PREFIX" not in environ:
-        return local_cluster()
+        return local_cluster(kinds)
     if "KUBECONFIG" not in environ:
         raise SetupError("IMAGE_PREFIX is set: set KUBECONFIG to the cluster that pulls from there, too")
-    return existing_cluster(environ["KUBECONFIG"], environ["IMAGE_PREFIX"], environ.get("IMAGE_TAG", "latest"))
+    return existing_cluster(environ["KUBECONFIG"], environ["IMAGE_PREFIX"], environ.get("IMAGE_TAG", "latest"), kinds)
 
 
-def local_cluster() -> Cluster:
+def local_cluster(kinds: Sequence[str] = IMAGE_KINDS) -> Cluster:
     """The local cluster with images of this working tree."""
     localcluster.up()
-    names = images.ensure_images(IMAGE_KINDS)
+    names = images.ensure_images(kinds)
     programs = build.ensure(("kubectl", "helm"))
     kube = Kube(str(layout.KUBECONFIG), program=str(programs["kubectl"]))
     return Cluster(kube, names, str(programs["helm"]), local=True)
 
 
-def existing_cluster(kubeconfig: str, prefix: str, tag: str) -> Cluster:
+def existing_cluster(kubeconfig: str, prefix: str, tag: str, kinds: Sequence[str] = IMAGE_KINDS) -> Cluster:
     """A cluster that somebody else runs; images are PREFIX/runtime:TAG and so on."""
     found = {name: shutil.which(name) for name in ("kubectl", "helm")}
     for name, path in found.items():
         if path is None:
             raise SetupError(f"{name} is missing: install it and put it on the PATH")
-    names = {kind: f"{prefix.rstrip('/')}/{kind}:{tag}" for kind in IMAGE_KINDS}
+    names = {kind: f"{prefix.rstrip('/')}/{kind}:{tag}" for kind in kinds}
     kube = Kube(kubeconfig, program=str(found["kubectl"]))
     return Cluster(kube, names, str(found["helm"]), local=False)
 

@@ -17,7 +17,7 @@ TOKEN = Path("/var/run/secrets/sluice.dev/token")
 
 def ask(stores: list[int]) -> dict[str, object]:
     """Status, revenue of each store, and what the answer says of itself."""
-    tensor = {"name": "store_id", "datatype": "INT64", "shape": [len(stores), 1], "data": stores}
+    tensor = {"name": "store_id", "datatype": "INT64", "shape": [len(stores)], "data": stores}
     head = {"Content-Type": "application/json"}
     if TOKEN.exists():
         head["Authorization"] = f"Bearer {TOKEN.read_text().strip()}"

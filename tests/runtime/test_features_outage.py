@@ -8,8 +8,8 @@ import pytest
 
 from runtime.lookups import DEFAULTS, PATIENT, ROW, asking, listed, until
 from sluice_runtime.errors import Kind, RequestError
-from sluice_runtime.features import client
 from sluice_runtime.features.circuit import FAILURES_BEFORE_PAUSE
+from sluice_runtime.features.http import MAX_ANSWER_BYTES
 from sluice_runtime.features.source import Fetched
 from support.feature_store import Call, Store, feature_store
 
@@ -69,8 +69,8 @@ async def no_http(store: Store, call: Call) -> None:
 
 
 async def much(store: Store, call: Call) -> None:
-    await call.send(b" " * 1024, length=client.MAX_ANSWER_BYTES + 1025)
-    for _ in range(client.MAX_ANSWER_BYTES // 1024**2 + 1):
+    await call.send(b" " * 1024, length=MAX_ANSWER_BYTES + 1025)
+    for _ in range(MAX_ANSWER_BYTES // 1024**2 + 1):
         call.writer.write(b" " * 1024**2)
         await call.writer.drain()
 

@@ -123,14 +123,13 @@ def feature_store_aside(**settings: Any) -> Iterator[Store]:
     """A store on an event loop of its own, for whoever has none."""
     loop = asyncio.new_event_loop()
     store = Store(**settings)
-    loop.run_until_complete(store.start())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
+        asyncio.run_coroutine_threadsafe(store.start(), loop).result(30)
         yield store
     finally:
         asyncio.run_coroutine_threadsafe(store.stop(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

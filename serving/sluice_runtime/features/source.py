@@ -89,7 +89,7 @@ class FeatureSource:
     async def stop(self) -> None:
         """Close everything; lookups that still wait end with an error."""
         await self._gathering.close()
-        await self._client.close()
+        self._client.close()
         self.metrics.close()
 
     def lookup(

@@ -34,6 +34,11 @@ INSPECT = """\
 Check a package (folder or .tar.gz) and show its digest, size, opsets, inputs, outputs and card. Where the runtime is
 installed its sample is replayed, and a package that does not answer as it did in training is refused.
 """
+BUILD = """\
+Make the image that serves a package with Python code: the runtime's, with the libraries of the package's lock. It is
+made only if the package answers in it as it did in training. Push it, and name it in spec.runtime.image. Uses buildah,
+podman or docker, whichever is there.
+"""
 RUN = """\
 Serve a package with the production runtime, as a pod would: the same process, protocol, batching and limits. Prints the
 URL and an example call when the model is ready. Ctrl-C stops it.
@@ -72,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _package(commands.add_parser("package", help="make a package of an ONNX file", description=PACKAGE))
     _inspect(commands.add_parser("inspect", help="check and show a package", description=INSPECT))
+    _build(commands.add_parser("build", help="make the image of a package with Python code", description=BUILD))
     _run(commands.add_parser("run", help="serve a package on this machine", description=RUN))
     _predict(commands.add_parser("predict", help="ask a model", description=PREDICT))
     for extension in sorted(entry_points(group=EXTENSIONS)):
@@ -121,6 +127,23 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run-code", action="store_true", help="replay its sample even where that runs its Python code"
     )
+
+
+def _build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="PACKAGE", help="a package's folder or archive")
+    form = parser.add_mutually_exclusive_group(required=True)
+    form.add_argument("--image", metavar="NAME", help="name of the image in the builder's store")
+    form.add_argument("--context", type=Path, metavar="FOLDER", help="build nothing; write what any builder takes")
+    form.add_argument("--print", action="store_true", help="build nothing; show the Dockerfile")
+    image = f"sluice/runtime:{__version__}"  # the chart's own
+    parser.add_argument("--base", default=image, metavar="IMAGE", help="the runtime's image (default: %(default)s)")
+    parser.add_argument(
+        "--builder", choices=("buildah", "podman", "docker"), help="the program that builds (default: the first found)"
+    )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="WORD", help="a word for the builder, such as --network=host; "
+        "may be repeated: --option=--network=host"
+    )  # fmt: skip
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

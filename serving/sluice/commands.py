@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sluice.building import BuildError, build, dockerfile, needed, write_context
 from sluice.config import Provider
 from sluice.endpoint import Endpoint, EndpointError
 from sluice.failures import PackageError
@@ -30,7 +31,7 @@ def run(chosen: argparse.Namespace) -> int:
         return _fault(explain(error))
     except ModuleNotFoundError as error:
         return _fault(f"{error.name} is not installed here; pip install 'sluice-serving[package]'")
-    except (PackageError, EndpointError, LocalRunError, OSError, ValueError) as error:
+    except (PackageError, EndpointError, LocalRunError, BuildError, OSError, ValueError) as error:
         return _fault(str(error))
     return 0
 
@@ -81,6 +82,20 @@ def _replayed(found: Package, trusted: bool) -> str:
     return "yes, with the same answers" if replay(found) else "no: the runtime is not installed here"
 
 
+def build_image(chosen: argparse.Namespace) -> str:
+    """Make a package's image, or what it is made from; the answer names it and its environment."""
+    with opened(_existing(chosen.source)) as found:
+        preprocessing = needed(found)
+        if chosen.print:
+            return dockerfile(preprocessing, chosen.base)
+        if chosen.context:
+            chosen.context.mkdir(parents=True)
+            write_context(found, chosen.context, chosen.base)
+            return str(chosen.context / "Dockerfile")
+        build(found, chosen.image, chosen.base, chosen.builder, chosen.option)
+        return f"{chosen.image} {preprocessing.environment}"
+
+
 def serve(chosen: argparse.Namespace) -> str:
     """Become the runtime; there is no answer, because this process ends here."""
     become(
@@ -111,6 +126,7 @@ def predict(chosen: argparse.Namespace) -> str:
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], str]] = {
     "package": package,
     "inspect": inspect,
+    "build": build_image,
     "run": serve,
     "predict": predict,
 }

@@ -265,3 +265,28 @@ def test_the_manifest_is_read_back(double: Path, tmp_path: Path) -> None:
     card = written(tmp_path, "card.yaml", yaml.safe_dump(CARD))
     assert pack(double, "--card", card) == 0
     assert load_manifest(tmp_path / "package/model.yaml").card == Card.model_validate(CARD)
+
+
+def test_what_an_image_is_made_from_can_be_taken_elsewhere(
+    double: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = written(tmp_path, "lock.txt", "# nothing but the runtime's own\n")
+    assert coded(tmp_path, double, "--entrypoint", "halved:Halved", "--lock", lock) == 0
+    preprocessing = open_package(tmp_path / "package").manifest.preprocessing
+    assert preprocessing is not None
+    capsys.readouterr()
+    source = str(tmp_path / "package")
+    assert main(["build", source, "--print", "--base", "registry.example/runtime:7"]) == 0
+    shown = capsys.readouterr().out
+    assert "ARG BASE_IMAGE=registry.example/runtime:7" in shown
+    assert f"LABEL dev.sluice.environment={preprocessing.environment}" in shown
+    assert main(["build", source, "--context", str(tmp_path / "context"), "--base", "registry.example/runtime:7"]) == 0
+    assert (tmp_path / "context/Dockerfile").read_text() == shown.removesuffix("\n")
+    assert (tmp_path / "context/requirements.lock").read_text() == lock.read_text()
+    assert open_package(tmp_path / "context/package").digest == open_package(tmp_path / "package").digest
+
+
+def test_a_package_without_code_needs_no_image(double: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pack(double) == 0
+    assert main(["build", str(double.parent / "package"), "--print"]) == 1
+    assert "the runtime's own image serves it" in capsys.readouterr().err

@@ -6,8 +6,7 @@ call into numpy; only what does not pass is looked at a second time, by what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -23,8 +22,8 @@ from sluice_runtime.signature import Tensor
 Count = Callable[[str, str, str, int], None]
 """Is told of violations: variable, rule, action, how many values."""
 
-Places = AbstractSet[tuple[str, int | None]]
-"""Inputs and their columns."""
+Stored = Mapping[tuple[str, int | None], Mask | None]
+"""What the feature store has filled in: columns of inputs, and the rows, or None for all."""
 
 _FEW = 64
 """Values that are compared one by one: from here on numpy is faster."""
@@ -107,12 +106,11 @@ class Group:
 
 
 class Findings:
-    """What was found in one request. `stored`: places that the feature store has filled."""
+    """What was found in one request. `stored` is to be said before a contract is settled."""
 
-    def __init__(self, count: Count, stored: Places = frozenset()) -> None:
-        self.notes: list[str] = []
+    def __init__(self, count: Count) -> None:
+        self.stored: Stored = {}
         self._count = count
-        self._stored = stored
         self._told: list[str] = []
         self._refused = 0
         self._of_the_store = True
@@ -127,11 +125,17 @@ class Findings:
             self.note(variable.name, "imputed" if action is OnViolation.IMPUTE else "flagged", amount)
             return
         self._refused += amount
-        self._of_the_store &= rule.place in self._stored
+        self._of_the_store &= self._is_stored(rule, mask)
         for place in np.argwhere(mask)[: _TOLD - len(self._told)].tolist():
             value = values[tuple(place)]
             shown = "" if offence == MISSING else f"{_short(value)} "
             self._told.append(f"variable {variable.name!r}{_where(place)}: {shown}{rule.reason(offence, value)}")
+
+    def _is_stored(self, rule: Rule, mask: Mask) -> bool:
+        if rule.place not in self.stored:
+            return False
+        rows = self.stored[rule.place]
+        return rows is None or not (mask & ~rows).any()
 
     def absent(self, rule: Rule, rows: int) -> None:
         """A variable was left out, and its value is imputed in all rows."""

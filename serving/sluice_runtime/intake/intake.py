@@ -86,7 +86,6 @@ class Intake:
         self._keyed = frozenset(entity.tensor for entity in self._entities)
         self._storeless = features is None and manifest.features is not None
         self.requests = self._requests()
-        self._stored = {(gap.tensor, gap.column) for filled in self._filled.values() for gap in filled.gaps()}
 
     def nullable(self) -> list[str]:
         """Features that may be missing: the model takes them so, or the contract says what becomes of it."""
@@ -112,7 +111,7 @@ class Intake:
         """
         self._check(given)
         rows, now = self._rows(given), self._now()
-        draft = Draft({}, rows, Findings(self._count, self._stored))
+        draft = Draft({}, rows, Findings(self._count))
         for spec in self._signature.inputs:
             self._take(draft, spec, given.get(spec.name), now)
         if draft.gaps:
@@ -130,6 +129,7 @@ class Intake:
             for gap in draft.gaps:
                 filled_in(draft.tensors, gap, fetched.values[gap.feature])
             notes += fetched.notes
+            draft.findings.stored = {(gap.tensor, gap.column): gap.rows for gap in draft.gaps}
         self._contract.settle(draft.tensors, draft.findings)
         notes += draft.findings.told()
         return draft.tensors, _written(notes)

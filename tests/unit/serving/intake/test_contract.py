@@ -152,11 +152,13 @@ def test_all_that_is_wrong_is_named_and_the_message_stays_short() -> None:
 
 def test_what_the_store_gave_is_not_the_callers_fault() -> None:
     contract = Contract([variable(**AGE)], [spec("age", Datatype.FP32, -1)])
-    found = Findings(lambda *_: None, stored={("age", None)})
-    contract.settle({"age": tensor(Datatype.FP32, [-5])}, found)
-    with pytest.raises(RequestError, match="the feature store's values break the model's contract") as caught:
-        found.told()
-    assert caught.value.kind is Kind.FEATURES
+    for rows, kind in ((None, Kind.FEATURES), ([True, False], Kind.FEATURES), ([False, True], Kind.INVALID)):
+        found = Findings(lambda *_: None)
+        found.stored = {("age", None): None if rows is None else np.array(rows)}
+        contract.settle({"age": tensor(Datatype.FP32, [-5, 5])}, found)
+        with pytest.raises(RequestError, match="variable 'age', row 0") as caught:
+            found.told()
+        assert caught.value.kind is kind
 
 
 @pytest.mark.parametrize(

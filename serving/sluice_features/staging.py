@@ -30,10 +30,16 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self._connection = duckdb.connect(str(folder / "stage.duckdb"))
-        settings = {"memory_limit": MEMORY, "temp_directory": str(folder), "preserve_insertion_order": "false"}
+        settings = {
+            "memory_limit": MEMORY,
+            "temp_directory": str(folder),
+            "preserve_insertion_order": "false",
+            "TimeZone": "UTC",
+            # It would stand in the command's answer.
+            "enable_progress_bar": "false",
+        }
         for name, value in settings.items():
             self._connection.execute(f"SET {name} = '{value}'")
-        self._connection.execute("SET TimeZone = 'UTC'")
 
     def close(self) -> None:
         """Let go of the file."""

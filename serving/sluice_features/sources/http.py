@@ -142,8 +142,7 @@ def open_http(source: Http, definitions: Definitions, view: View, context: Conte
 
 
 def _arrow(kind: Datatype | None) -> pa.DataType:
-    # Whole numbers may be written 3.0; whether they are whole is a check of its own.
-    return _MOMENT if kind is None else pa.float64() if kind.family == "real" else kind.wide
+    return _MOMENT if kind is None else kind.wide
 
 
 def _checked(datatype: Datatype) -> Any:
@@ -153,9 +152,18 @@ def _checked(datatype: Datatype) -> Any:
         wrong = not isinstance(value, kinds) or (isinstance(value, bool) and datatype.family != "boolean")
         if value is not None and wrong:
             raise ValueError(f"the source gives {json.dumps(value)[:80]}, and the definitions say {datatype.feast}")
+        if isinstance(value, float) and datatype.family == "integer":
+            return _whole(value)
         return value
 
     return convert
+
+
+def _whole(value: float) -> int:
+    # Some write 3.0; Arrow would make 1 of 1.5.
+    if not value.is_integer():
+        raise ValueError(f"the source gives {value}, which is no whole number")
+    return int(value)
 
 
 def _moment(value: Any) -> datetime | None:

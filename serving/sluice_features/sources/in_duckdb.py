@@ -139,6 +139,6 @@ def _add_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[str]
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    settings: dict[str, Any] = {"memory_limit": MEMORY, "TimeZone": "UTC"}
+    settings: dict[str, Any] = {"memory_limit": MEMORY, "TimeZone": "UTC", "enable_progress_bar": "false"}
     for name, value in settings.items():
         connection.execute(f"SET {name} = '{value}'")

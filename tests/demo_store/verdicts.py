@@ -22,7 +22,7 @@ MOST_SECONDS = 120.0
 def judge(stage: Stage, answers: list[Answer], versions: dict[str, Trained], report: Report) -> None:
     """Add every claim, and all that was seen beside them."""
     judge_features(stage, report)
-    judge_training(stage, report)
+    judge_training(stage, versions, report)
     judge_answers(stage, report)
     judge_permissions(stage, report)
     judge_materialization(stage, report)
@@ -41,8 +41,10 @@ def judge_features(stage: Stage, report: Report) -> None:
     report.equal("values that it changed in the feature store", 0, bad["values that differ"])
 
 
-def judge_training(stage: Stage, report: Report) -> None:
+def judge_training(stage: Stage, versions: dict[str, Trained], report: Report) -> None:
     facts = stage.facts["train"]
+    learned = [version.manifest.training.data for version in versions.values() if version.manifest.training]
+    report.equal("both versions learned from what was known then, not from what was written since", 1, len({*learned}))
     report.equal("trained twice in two folders: the same digest", facts["digest"], facts["again"])
     report.equal("what is served has that digest", facts["digest"], stage.facts["serve"]["digest"])
 

@@ -79,12 +79,14 @@ def _job(chosen: argparse.Namespace) -> str:
 
 def _trained(chosen: argparse.Namespace) -> Iterator[str]:
     kind = _class(chosen.model, chosen.model_version)
+    output = chosen.output or Path(f"{kind.name}-{kind.version}.tar.gz")
+    if output.exists():
+        raise TrainingError(f"{output} exists; a package is never changed, so give the new one a new place")
     table, references = _rows(chosen, kind)
     trained = train(kind, table, _plan(chosen, references))
     if trained.searched:
         yield from trained.searched.lines()
     yield from _evaluated(trained)
-    output = chosen.output or Path(f"{kind.name}-{kind.version}.tar.gz")
     digest = trained.write(output, _replayed)
     yield f"{output}  {digest}"
     if chosen.push or chosen.register:

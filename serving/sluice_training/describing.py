@@ -70,6 +70,12 @@ def declared(found: Variable | None, said: Variable) -> Variable:
         raise TrainingError(f"variable {said.name!r}: {explain(error)}") from error
 
 
+def allows(variable: Variable, value: Any) -> bool:
+    """Whether a variable may have a value."""
+    array = np.array([value], dtype=np.object_ if isinstance(value, str) else np.float64)
+    return not _violations(array, variable).any()
+
+
 def impute(inputs: Columns, variables: Mapping[str, Variable]) -> dict[str, NDArray[Any]]:
     """Training rows as the runtime would hand them to the model: what is imputed there is imputed here.
 

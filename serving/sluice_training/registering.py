@@ -19,6 +19,7 @@ import httpx
 from sluice.digest import package_files
 from sluice.manifest import Manifest
 from sluice.package import Package
+from sluice.uri import parse_uri
 from sluice_training.errors import TrainingError
 
 DIGEST_TAG = "sluice.digest"
@@ -70,6 +71,9 @@ def register(
     if urlsplit(url).scheme not in ("http", "https"):
         raise TrainingError(f"{url!r} is no address of an MLflow server; write http://HOST:PORT")
     wanted = name or package.manifest.name
+    parse_uri(f"models:/{quote(wanted, safe=' ')}/1")  # what cannot be fetched is not registered
+    if "'" in wanted:
+        raise TrainingError(f"{wanted!r} holds a quote, which MLflow cannot search for; give another --name")
     with _Server(url.rstrip("/")) as server:
         version = server.registered(wanted, package.digest)
         if version is None:

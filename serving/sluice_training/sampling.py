@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.manifest import Sample
-from sluice.model import Columns, to_tensors
+from sluice.model import Columns
 from sluice.sample import dump_sample
 from sluice_training.errors import TrainingError
 from sluice_training.serving import Served
@@ -23,8 +23,8 @@ def sample(served: Served, values: Columns) -> str:
     Raises:
         TrainingError: a row alone is not answered as it is among others.
     """
-    tensors = to_tensors(values)
-    inputs = {spec.name: tensors[spec.name][_chosen(values)] for spec in served.inputs}
+    chosen = _chosen(values)
+    inputs = {name: tensor[chosen] for name, tensor in served.tensors(values).items()}
     outputs = served.answer(inputs)
     _check_alone(served, inputs, outputs)
     try:

@@ -32,6 +32,8 @@ _DATATYPES = {
     "object": Datatype.BYTES,
 }
 
+_DTYPES = {datatype: name for name, datatype in _DATATYPES.items()}
+
 
 class Graph:
     """A graph that is loaded, on one thread."""
@@ -75,6 +77,11 @@ class Served:
         self.inputs = tuple(_spec(name, array) for name, array in tensors.items())
         self.outputs = tuple(_spec(name, array) for name, array in self.answer(tensors).items())
 
+    def tensors(self, values: Columns) -> dict[str, NDArray[Any]]:
+        """Inputs by name as requests would carry them: in the types that a graph may have of its own."""
+        tensors = to_tensors(values)
+        return {spec.name: tensors[spec.name].astype(_DTYPES[spec.datatype], copy=False) for spec in self.inputs}
+
     def answer(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs by name for inputs by name, as tensors.
 
@@ -88,7 +95,7 @@ class Served:
 
     def predictions(self, values: Columns, targets: Sequence[str]) -> NDArray[Any]:
         """What it predicts for the target, or the targets side by side: the output of that name, or the first."""
-        given = to_columns(self.answer(to_tensors(values)))
+        given = to_columns(self.answer(self.tensors(values)))
         if all(name in given for name in targets) and len(targets) > 1:
             return np.column_stack([given[name] for name in targets])
         return np.asarray(given.get(targets[0], next(iter(given.values()))))

@@ -6,6 +6,7 @@ and predictions are those of the graph, not of the estimator.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sluice.contract import FeatureReferences
+from sluice.contract import FeatureReferences, Variable
 from sluice.manifest import Card, Training, explain
 from sluice.model import Model, to_columns, to_tensors
 from sluice.statistics import Statistics
@@ -34,6 +35,9 @@ from sluice_training.trained import Trained
 
 MAX_SLICES = 256
 """On a card."""
+
+_WORDS = {"description", "owner", "license", "intendedUse", "limitations"}
+"""What a class says on its card; all else is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def _described(course: _Course, fitted: Fitted, graph: onnx.ModelProto, searched
         inputs=served.inputs,
         outputs=served.outputs,
         variables=tuple(variable for variable in found.variables.values() if variable.tensor in used),
-        references=_references(course.references, used),
+        references=_references(course.references, used, found.variables),
         training=_recorded(course, code, fitted.parameters),
         card=_card(course, fitted, served),
         statistics=_statistics(found, served),
@@ -150,18 +154,27 @@ def _recorded(course: _Course, code: record.Code, parameters: Parameters) -> Tra
     )
 
 
-def _references(references: FeatureReferences | None, used: list[str]) -> FeatureReferences | None:
+def _references(
+    references: FeatureReferences | None, used: list[str], variables: Mapping[str, Variable]
+) -> FeatureReferences | None:
     if references is None:
         return None
     if missing := [feature.name for feature in references.features if feature.tensor not in used]:
         raise TrainingError(f"feature {missing[0]!r} goes to no input of the model; its inputs are {', '.join(used)}")
+    for feature in references.features:
+        variable = variables.get(feature.tensor)
+        if variable is not None and feature.default is not None and not describing.allows(variable, feature.default):
+            raise TrainingError(
+                f"the default of feature {feature.name!r}, {feature.default!r}, is not what {variable.name!r} may be; "
+                "correct it, or declare the variable"
+            )
     return references
 
 
 def _statistics(found: Rows, served: Served) -> Statistics:
     trained, _ = found.chosen(~found.out)
     used = {spec.name: trained[spec.name] for spec in served.inputs}
-    return describing.statistics(used, to_columns(served.answer(to_tensors(used))))
+    return describing.statistics(used, to_columns(served.answer(served.tensors(used))))
 
 
 def _card(course: _Course, fitted: Fitted, served: Served) -> Card:
@@ -179,6 +192,10 @@ def _card(course: _Course, fitted: Fitted, served: Served) -> Card:
             task, lambda values: served.predictions(values, found.targets), used, wanted, course.plan.seed
         ),
     }
+    if unknown := sorted(set(course.kind.card) - _WORDS):
+        raise TrainingError(
+            f"card[{unknown[0]!r}] is not for {course.kind.__name__} to say; it may say {sorted(_WORDS)}"
+        )
     try:
         return Card.model_validate({**said, **course.kind.card})
     except ValidationError as error:

@@ -56,7 +56,7 @@ class Revenue(Model):
     """What a shop earns."""
 
     name = "revenue"
-    target = "revenue"
+    target: str | Sequence[str] = "revenue"
     inputs: Sequence[str] = ("size", "staff", "city", "open")
     parameters: Mapping[str, Any] = {"alpha": (1.0, 0.1, 10.0), "fit_intercept": (True, False)}
     slices: Sequence[str] = ("city", "size")

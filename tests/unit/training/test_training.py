@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx.parser
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from sluice.contract import Entity, Feature, FeatureReferences, OnViolation, Variable
-from sluice.model import Model
+from sluice.model import Model, table
 from sluice.package import opened
 from sluice.statistics import Categorical, Numeric, load_statistics
 from sluice_training import train
@@ -236,6 +239,67 @@ def test_what_is_wrong_is_told_in_one_line(kind: type[Model], message: str) -> N
     with pytest.raises(TrainingError, match=message) as refused:
         train(kind, DATA)
     assert "\n" not in str(refused.value)
+
+
+class Boasting(Revenue):
+    card: Mapping[str, str] = {"metrics": "all good"}
+
+
+class Doubtful(Fed):
+    def features(self) -> FeatureReferences:
+        (feature,) = super().features().features
+        return super().features().model_copy(update={"features": (feature.model_copy(update={"default": 1e9}),)})
+
+
+class Ready(Revenue):
+    """A graph of one's own, in 32 bits."""
+
+    inputs = ("size", "staff")
+
+    def train(self, data: Any, target: Any, **_: Any) -> Any:
+        return onnx.parser.parse_model(
+            """<ir_version: 8, opset_import: ["" : 18]>
+            g (float[N, 1] size, float[N, 1] staff) => (float[N, 1] revenue) <float[1] times = {1000.0}>
+            { revenue = Mul(size, times) unused = Identity(staff) }"""
+        )
+
+
+class Both(Revenue):
+    """Two targets at once."""
+
+    target: str | Sequence[str] = ("revenue", "staff")
+    inputs = ("size",)
+
+    def train(self, data: Any, target: Any, **_: Any) -> Any:
+        from sklearn.linear_model import LinearRegression
+
+        return LinearRegression().fit(table(data), target)
+
+
+def test_a_graph_of_ones_own_is_served_as_it_is(tmp_path: Path) -> None:
+    trained = train(Ready, DATA)
+    assert [(spec.name, spec.datatype) for spec in trained.inputs] == [("size", "FP32"), ("staff", "FP32")]
+    assert trained.metrics["r2"] > 0.9
+    trained.write(tmp_path / "ready")
+
+
+def test_several_targets_are_answered_side_by_side(tmp_path: Path) -> None:
+    complete = DATA.filter(pc.is_valid(DATA.column("staff")))
+    trained = train(Both, complete)
+    assert [(spec.name, spec.shape) for spec in trained.outputs] == [("prediction", (-1, 2))]
+    trained.write(tmp_path / "both")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Boasting, r"card\['metrics'\] is not for Boasting to say"),
+        (Doubtful, "the default of feature 'size', 1000000000.0"),
+    ],
+)
+def test_what_is_said_beside_the_data_is_checked(kind: type[Model], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        train(kind, DATA)
 
 
 def test_a_search_needs_parameters() -> None:

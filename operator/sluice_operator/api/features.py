@@ -151,11 +151,11 @@ def _listed(one: str) -> str:
     return f"{part}(,{part})*"
 
 
-_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
-_DAYS = "SUN|MON|TUE|WED|THU|FRI|SAT"
+_MONTHS = "(?i:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
+_DAYS = "(?i:SUN|MON|TUE|WED|THU|FRI|SAT)"
 _FIELDS = ("[0-5]?[0-9]", "[01]?[0-9]|2[0-3]", "0?[1-9]|[12][0-9]|3[01]", f"0?[1-9]|1[0-2]|{_MONTHS}", f"[0-6]|{_DAYS}")
 SCHEDULE_PATTERN = (
-    "(?i)^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|@every ([0-9]+(s|m|h))+|"
+    "^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|@every ([0-9]+(s|m|h))+|"
     + " +".join(f"({_listed(field)})" for field in _FIELDS)
     + ")$"
 )

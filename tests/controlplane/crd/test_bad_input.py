@@ -128,6 +128,7 @@ TABLE = (
     Refused("a schedule of six fields", ("a schedule has five fields",), spec=materialized("0 30 4 * * *")),
     Refused("a minute that no hour has", ("a schedule has five fields",), spec=materialized("60 4 * * *")),
     Refused("a Sunday of another cron", ("0, Sunday, to 6",), spec=materialized("30 4 * * 7")),
+    Refused("a descriptor that cron does not know", ("a schedule has five fields",), spec=materialized("@Daily")),
     Refused("a zone in the schedule", ("belongs into timeZone",), spec=materialized("TZ=UTC 30 4 * * *")),
     Refused(
         "a schedule without definitions",

@@ -48,6 +48,11 @@ def test_what_the_api_server_refuses_is_refused_with_the_field(kube: Kube, refus
     assert [text for text in refused.told if text not in told] == [], told
 
 
+SCHEDULES = (
+    *("30 4 * * *", "*/5,7-9 0-23/2 1,15 JAN-mar mon-FRI", "? ?/2 * 12 0-6", "5/10 0 29 2 SUN"),
+    *("@every 1h30m", "@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"),
+)
+
 ALLOWED: dict[str, dict[str, Any]] = {
     "nothing but a model": {},
     "a number as a quantity": {"runtime": {"resources": {"requests": {"cpu": 1}}}},
@@ -59,10 +64,7 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "a fixed number of pods": {"scaling": {"replicas": 3}},
     "features of the package": features(cache={"maxAge": "30s"}, onOutage="Default"),
     "features of the spec": features(**OWN_FEATURES, store={"url": "https://feast:443/api"}),
-    **{
-        f"a schedule {line}": materialized(line)
-        for line in ("30 4 * * *", "*/5,7-9 0-23/2 1,15 JAN-mar mon-FRI", "? ?/2 * 12 0-6", "@every 1h30m", "@Daily")
-    },
+    **{f"a schedule {line}": materialized(line) for line in SCHEDULES},
     "a run with all that it may have": materialized(
         "@hourly",
         timeZone="America/Argentina/Buenos_Aires",
@@ -82,6 +84,14 @@ def test_what_the_api_server_accepts_is_accepted(kube: Kube, spec: dict[str, Any
     found = manifest({"model": {"uri": "https://models.example/1.tar.gz"}, **spec})
     assert judged(found) == []
     answer = try_apply(kube, found)
+    assert answer.accepted, answer.text
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_schedule_that_is_accepted_is_one_that_cron_jobs_have(kube: Kube, schedule: str) -> None:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+    spec = {"schedule": schedule, "jobTemplate": {"spec": {"template": {"spec": pod}}}}
+    answer = try_apply(kube, {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "t"}, "spec": spec})
     assert answer.accepted, answer.text
 
 

@@ -50,6 +50,7 @@ class Model:
     """A loaded model under its public name.
 
     `intake`: None where requests carry the model's inputs as they are. `lookup`: the store's, where there is one.
+    `card`: what its package says of it, as JSON; empty where it says nothing.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Model:
     batcher: Batcher
     intake: Intake | None = None
     lookup: Lookup | None = None
+    card: bytes = b""
     requests: Requests = field(init=False)
     all_inputs: tuple[str, ...] = field(init=False)
     all_outputs: tuple[str, ...] = field(init=False)

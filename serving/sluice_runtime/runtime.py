@@ -25,6 +25,7 @@ from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import Model, Plane
 from sluice_runtime.preprocessing.environment import check_environment
 from sluice_runtime.preprocessing.predictor import load_code
+from sluice_runtime.protocol.card import encode_card
 from sluice_runtime.replay import replay_sample
 from sluice_runtime.sessions import Predictor, load_session, row_independent, warm_up
 from sluice_runtime.step import unforeseen
@@ -54,6 +55,7 @@ class Loaded:
     max_rows: int
     max_bytes: float
     bounded: bool
+    card: bytes = b""
 
 
 class Runtime:
@@ -117,7 +119,7 @@ class Runtime:
         )
         manifest, signature = loaded.manifest, loaded.session.signature
         intake, self._features = take_in(self.config, manifest, signature, self.metrics, self._now)
-        model = Model(self.config.name, manifest.version, signature, self._batcher, intake, self._features)
+        model = Model(self.config.name, manifest.version, signature, self._batcher, intake, self._features, loaded.card)
         self.plane.serve(model)
         log.info("serving %s version %s, up to %d rows a run", model.name, model.version, loaded.max_rows)
 
@@ -149,7 +151,8 @@ def load(config: RuntimeConfig) -> Loaded:
     warm_up(session, max_rows)
     replay(package, session)
     log.info("loaded %s with %d threads", package.digest, threads)
-    return Loaded(session, package.manifest, max_rows, max_bytes, session.signature.bounded and not has_code)
+    bounded = session.signature.bounded and not has_code
+    return Loaded(session, package.manifest, max_rows, max_bytes, bounded, encode_card(package))
 
 
 def replay(package: Package, session: Predictor) -> None:

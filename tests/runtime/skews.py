@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from sluice.manifest import Card
 from sluice.package import write_package
 from sluice.parts import Code, Parts
 from sluice.sample import dump_sample
@@ -20,6 +21,7 @@ Columns = dict[str, NDArray[Any]]
 
 NUMBERS = ("size", "staff", "hours")
 TOWNS = ("Breda", "Delft", "Utrecht")
+CARD = Card(description="Revenue of shops", owner="team-a", intended_use="Stock", metrics={"rmse": 5000.5})
 
 
 @cache
@@ -109,7 +111,8 @@ def package_of(model: onnx.ModelProto, folder: Path, parts: Parts | None = None)
     """A package of a graph with training's sample."""
     sample = sample_of(folder)
     (folder / "m.onnx").write_bytes(model.SerializeToString())
-    write_package(folder / "m.onnx", "shop", "3", folder / "package", parts=parts or Parts(sample=sample))
+    parts = parts or Parts(sample=sample)
+    write_package(folder / "m.onnx", "shop", "3", folder / "package", card=CARD, parts=parts)
     return folder / "package"
 
 

@@ -86,8 +86,15 @@ def test_code_answers_as_the_pipeline_does_and_its_failure_is_of_one_request(tmp
         answer = running.infer(*tensors(slice(0, 400)))
         assert answer.json()["outputs"][0]["data"] == pytest.approx(predicted(slice(0, 400)), rel=1e-6)
         metadata = running.client.get("/v2/models/shop").json()
+        card = running.client.get("/v2/models/shop/versions/3/card")
+        paths = running.client.get("/v2/docs/openapi.json").json()["paths"]
+        other = running.client.get("/v2/models/another/card")
     assert [item["name"] for item in metadata["inputs"]] == [*NUMBERS, "town"]
     assert package_digest(package) == before  # nothing was compiled into it
+    told = {"description": "Revenue of shops", "owner": "team-a", "intendedUse": "Stock", "metrics": {"rmse": 5000.5}}
+    assert card.json() == {"name": "shop", "version": "3", "digest": before, "card": told}
+    assert "/v2/models/shop/card" in paths
+    assert other.status_code == 404
 
 
 @pytest.mark.parametrize(

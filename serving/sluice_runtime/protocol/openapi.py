@@ -52,6 +52,7 @@ def document(model: Model) -> bytes:
         f"{base}/versions/{model.version}/infer": {"post": _infer(model, versioned=True)},
         base: {"get": _read("Names, datatypes and shapes of the model's tensors")},
         f"{base}/ready": {"get": _read("Whether the model is ready", "503")},
+        **({f"{base}/card": {"get": _read("The model card of its package", "404")}} if model.card else {}),
         "/v2": {"get": _read("Name, version and protocol extensions of the server")},
         "/v2/health/live": {"get": _read("Whether the server answers")},
         "/v2/health/ready": {"get": _read("Whether the server is ready for requests", "503")},

@@ -19,6 +19,7 @@ from sluice_runtime.answers import HEADER as MARK
 from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.plane import InferResponse, Plane
 from sluice_runtime.protocol import openapi
+from sluice_runtime.protocol.card import card_of
 from sluice_runtime.protocol.codec import Form, decode_request, encode_metadata, encode_response
 from sluice_runtime.protocol.compression import IDENTITY, decompress
 from sluice_runtime.protocol.longlists import LONG_JSON_BYTES, decode_long
@@ -112,10 +113,12 @@ class Rest:
         if parts == ["docs", "openapi.json"]:
             return 200, openapi.document(self._plane.find(self._plane.name))
         name, version, action = _model_path(parts)
-        if name is None or action not in (None, "ready"):
+        if name is None or action not in (None, "ready", "card"):
             raise RequestError(Kind.UNKNOWN, f"no such path: /v2/{'/'.join(parts)}")
         if action is None:
             return 200, encode_metadata(self._plane.find(name, version))
+        if action == "card":
+            return 200, card_of(self._plane.find(name, version))
         return self._model_ready(name, version)
 
     def _model_ready(self, name: str, version: str | None) -> tuple[int, bytes]:

@@ -21,6 +21,7 @@ from sluice.merging import merged
 from sluice.package import open_package
 from sluice.parts import locked_requirements
 from sluice.sample import dump_sample
+from sluice_runtime.protocol.card import encode_card
 
 SAMPLE = dump_sample({"x": np.array([[1.5, 2]], np.float32)}, {"y": np.array([[3, 4]], np.float32)})
 
@@ -290,3 +291,8 @@ def test_a_package_without_code_needs_no_image(double: Path, capsys: pytest.Capt
     assert pack(double) == 0
     assert main(["build", str(double.parent / "package"), "--print"]) == 1
     assert "the runtime's own image serves it" in capsys.readouterr().err
+
+
+def test_a_package_without_a_card_says_nothing(double: Path) -> None:
+    assert pack(double) == 0
+    assert encode_card(open_package(double.parent / "package")) == b""

@@ -38,6 +38,16 @@ SPECS: dict[str, dict[str, Any]] = {
     "claim": {"model": {"uri": "pvc://models/m/1", "digest": "sha256:" + "2" * 64}},
     "accelerator": {"runtime": {"image": "gpu:1", "accelerator": "nvidia"}},
     "autoscaled": {"scaling": {"minReplicas": 2, "maxReplicas": 5}},
+    "features": {
+        "features": {
+            "store": {"url": "http://feast:6566", "credentials": {"secretRef": {"name": "feast"}}},
+            "service": "revenue",
+            "entities": [{"name": "store_id"}],
+            "inputs": [{"feature": "size", "default": 0.5, "maxAge": "7d"}],
+            "cache": {"maxAge": "5s"},
+            "onOutage": "Default",
+        }
+    },
 }
 
 FIRST = {
@@ -48,6 +58,7 @@ FIRST = {
     "claim": ("dde8342dec", "de10561968"),
     "accelerator": ("b91a3ae57c", "f31ccf843f"),
     "autoscaled": ("a08d4c8d05", "73ed3235ab"),
+    "features": ("34eaeb8a9d", "4fd94733fd"),
 }
 """Revision, and hash of the pod template, by spec."""
 

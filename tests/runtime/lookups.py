@@ -47,10 +47,15 @@ class Source(FeatureSource):
 
 @contextlib.asynccontextmanager
 async def asking(
-    store: Store, clock: Any = None, now: Any = lambda: NOW, max_age: float | None = None, **settings: Any
+    store: Store,
+    clock: Any = None,
+    now: Any = lambda: NOW,
+    max_age: float | None = None,
+    service: str = "s",
+    **settings: Any,
 ) -> AsyncIterator[Source]:
     features = [Feature(name=name, default=DEFAULTS[name], max_age_seconds=max_age) for name in DATATYPES]
-    references = FeatureReferences(service="s", entities=(Entity(name="store_id"),), features=tuple(features))
+    references = FeatureReferences(service=service, entities=(Entity(name="store_id"),), features=tuple(features))
     registry = CollectorRegistry()
     lookup = FeatureLookup(**{"url": store.url, "timeout_seconds": 10, **settings})
     clocks = {} if clock is None else {"clock": clock}

@@ -29,6 +29,7 @@ from sluice.model import Columns, table, to_tensors
 from sluice_training import trees
 from sluice_training.converters import converters, convertible, shape_calculators
 from sluice_training.errors import TrainingError
+from sluice_training.targets import untransformed
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 """The newest that skl2onnx writes."""
@@ -65,10 +66,11 @@ def export(
     Raises:
         TrainingError: no graph can be made of the estimator, or none that agrees with it.
     """
-    wrapped, refused = _by_name(estimator, list(sample)), list[TrainingError]()
+    inner, undo = untransformed(estimator)
+    wrapped, refused = _by_name(inner, list(sample)), list[TrainingError]()
     for width, widened in _WIDTHS.items():
         try:
-            graph = _named(_converted(wrapped, sample, widened), outputs)
+            graph = _named(undo(_converted(wrapped, sample, widened)), outputs)
             check(graph)
             return graph
         except TrainingError as error:

@@ -34,6 +34,9 @@ REGRESSORS = [
     ensemble.HistGradientBoostingRegressor(max_iter=20, random_state=0),
     ensemble.HistGradientBoostingRegressor(max_iter=20, loss="gamma", random_state=0),
     neighbors.KNeighborsRegressor(),
+    TransformedTargetRegressor(linear_model.Ridge(), func=np.log, inverse_func=np.exp),
+    TransformedTargetRegressor(linear_model.Ridge(), func=np.log1p, inverse_func=np.expm1),
+    TransformedTargetRegressor(tree.DecisionTreeRegressor(random_state=0), func=np.sqrt, inverse_func=np.square),
 ]
 CLASSIFIERS = [
     linear_model.LogisticRegression(),
@@ -79,6 +82,14 @@ def test_classes_are_the_estimators_own_and_probabilities_nearly(estimator: Any)
     assert export.disagreement(probabilities, wanted[1]) is None
 
 
+def test_a_transformed_target_around_a_whole_pipeline_is_undone_too() -> None:
+    adapt()
+    model = TransformedTargetRegressor(pipeline(linear_model.Ridge()), func=np.log, inverse_func=np.exp)
+    model.fit(table(ROWS), REVENUE)
+    (answers,) = given(exported(model, ["revenue"]))
+    np.testing.assert_allclose(answers.ravel(), model.predict(table(ROWS)), rtol=1e-12)
+
+
 def test_inputs_are_of_the_datas_types_and_only_those_that_are_read() -> None:
     model = fitted(linear_model.Ridge(), REVENUE)
     more = {**ROWS, "unused": REVENUE}
@@ -120,7 +131,10 @@ class Odd(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn 
     [
         (Odd(), "Odd"),
         (ensemble.VotingRegressor([("odd", Odd()), ("ridge", linear_model.Ridge())]), "Odd"),
-        (TransformedTargetRegressor(linear_model.Ridge()), "TransformedTargetRegressor"),
+        (
+            TransformedTargetRegressor(linear_model.Ridge(), func=np.cbrt, inverse_func=lambda y: y**3),
+            "TransformedTargetRegressor",
+        ),
     ],
 )
 def test_an_estimator_without_a_converter_is_named(estimator: Any, name: str) -> None:

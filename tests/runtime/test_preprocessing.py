@@ -105,6 +105,7 @@ def test_code_answers_as_the_pipeline_does_and_its_failure_is_of_one_request(tmp
         ("x = 1\n", "has no attribute 'Revenue'"),
         ("Revenue = int\n", "model:Revenue is no subclass of sluice.Model"),
         ("raise SystemExit(3)\n", "SystemExit: 3 (code/model.py, line 1)"),
+        ("raise KeyboardInterrupt\n", "KeyboardInterrupt (code/model.py, line 1)"),
         ("from helpers import nothing\n", "cannot import name 'nothing'"),
         ("import broken\n", "ZeroDivisionError: division by zero (code/broken.py, line 2)"),
         (CODE + "    def __init__(self):\n        1 / 0\n", "ZeroDivisionError: division by zero (code/model.py, line"),

@@ -44,14 +44,14 @@ def guarded(code: Path, what: str, call: Callable[[], Any]) -> Any:
     """
     try:
         return call()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # an exit or a cancellation of the package's is its failure, too
         raise PackageError(Reason.CODE_FAILED, f"{what}: {told(error, code)}") from error
 
 
 def told(error: BaseException, code: Path) -> str:
     """An error of a package's code in one line: its kind, its words, and the last line of the package on its way."""
     words = " ".join(str(error).split())[:600]
-    return f"{type(error).__name__}: {words}{_place(error, code)}"
+    return ": ".join(filter(None, (type(error).__name__, words))) + _place(error, code)
 
 
 def _place(error: BaseException, code: Path) -> str:

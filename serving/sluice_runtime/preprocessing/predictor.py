@@ -50,7 +50,7 @@ class CodePredictor:
     def _call(self, what: str, method: Any, tensors: Mapping[str, Tensor], wanted: tuple[TensorSpec, ...]) -> Any:
         try:
             return fitting(to_tensors(method(to_columns(tensors))), wanted)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # an exit or a cancellation would end the thread that runs for all
             raise CodeError(f"{what}: {told(error, self._code)}") from error
 
 

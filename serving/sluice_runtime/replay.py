@@ -74,7 +74,8 @@ def read_sample(path: Path, manifest: Manifest) -> Recorded:
         raise _invalid(f"it is no JSON: {error}") from error
     except RequestError as error:
         raise _invalid(error.message) from error
-    return Recorded(inputs, outputs)
+    # In the order in which requests come to a model, whatever order they were written in.
+    return Recorded({spec.name: inputs[spec.name] for spec in manifest.inputs}, outputs)
 
 
 def _check_outputs(outputs: Tensors, manifest: Manifest) -> None:

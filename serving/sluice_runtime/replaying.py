@@ -20,9 +20,8 @@ def main(folder: str) -> int:
     setup_logging("error")
     # Whatever the package's code prints is not the last word.
     words, sys.stdout = sys.stdout, sys.stderr
-    config = RuntimeConfig(
-        name="replay", uri=f"file://{os.path.abspath(folder)}", package_dir=folder, environment_file=None
-    )
+    place = os.path.abspath(folder)
+    config = RuntimeConfig(name="replay", uri=f"file://{place}", package_dir=place, environment_file=None)
     try:
         load(config)
     except PackageError as error:

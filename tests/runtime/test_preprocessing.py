@@ -149,6 +149,29 @@ def test_folders_of_modules_are_imported_as_in_training(tmp_path: Path) -> None:
     load(config_for(coded(tmp_path, files=files)))
 
 
+def test_code_may_change_what_it_is_given_and_goes_by_the_order_of_the_manifest(tmp_path: Path) -> None:
+    """A sample in another order is asked in the manifest's, as requests are."""
+    text = CODE.replace(
+        '        numbers = np.column_stack([inputs[name] for name in self.state["order"]])',
+        "        for name in self.state['order']:\n            inputs[name] += 1\n            inputs[name] -= 1\n"
+        "        numbers = np.column_stack(list(inputs.values())[:3])",
+    )
+    assert text != CODE
+    package = coded(tmp_path, files={"model.py": text, "helpers.py": HELPERS})
+    sample = json.loads((package / "sample.json").read_text())
+    sample["inputs"].reverse()
+    (package / "sample.json").write_text(json.dumps(sample))
+    load(config_for(package))
+    manifest = (package / "model.yaml").read_text()
+    size, staff = (
+        "- name: size\n  datatype: FP32\n  shape: [-1, 1]\n",
+        "- name: staff\n  datatype: FP32\n  shape: [-1, 1]\n",
+    )
+    assert size + staff in manifest
+    (package / "model.yaml").write_text(manifest.replace(size + staff, staff + size))
+    assert refused(package).reason is Reason.SAMPLE_MISMATCH
+
+
 SKEWED_STATES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "mean": lambda fitted: {"mean": fitted["mean"] * 1.001},
     "deviation": lambda fitted: {"deviation": fitted["deviation"] * 0.999},
@@ -170,6 +193,7 @@ def test_other_fitted_state_is_refused(skew: str, tmp_path: Path) -> None:
     [
         ('{"prepared": np', '{"other": np', "preprocess: ValueError: it returned ['other'], without ['prepared']"),
         (".astype(np.float32)}", ".astype(np.float32)[:, 1:]}", "'prepared' has shape"),
+        (".astype(np.float32)}", ".astype(np.float32)[1:]}", "'prepared' has 19 rows for 20 that were asked with"),
         (".astype(np.float32)}", ".astype(str)}", "'prepared' holds object, wanted FP32"),
         ('{"variable": outputs["revenue"]}', "{}", "postprocess: ValueError: it returned [], without ['variable']"),
         ('outputs["revenue"]', 'outputs["x"]', "postprocess: KeyError: 'x' (code/model.py, line"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,13 @@ class CodePredictor:
 
     def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
         """Run code and graph on a batch; may be called from any thread."""
-        prepared = self._call("preprocess", self._model.preprocess, inputs, self._session.signature.inputs)
+        rows = next(iter(inputs.values())).shape[0] if self.signature.batchable else None
+        # Copies, because tensors that came as raw bytes are read-only, and those of a request may be needed once more.
+        own = {name: tensor.copy() for name, tensor in inputs.items()}
+        prepared = self._call("preprocess", self._model.preprocess, own, self._session.signature.inputs, rows)
         given = self._session.run(self._graph_outputs, prepared)
         graph = dict(zip(self._graph_outputs, given, strict=True))
-        answer = self._call("postprocess", self._model.postprocess, graph, self.signature.outputs)
+        answer = self._call("postprocess", self._model.postprocess, graph, self.signature.outputs, rows)
         return [answer[name] for name in outputs]
 
     def stop(self) -> None:
@@ -47,9 +49,11 @@ class CodePredictor:
         """Let runs succeed again."""
         self._session.resume()
 
-    def _call(self, what: str, method: Any, tensors: Mapping[str, Tensor], wanted: tuple[TensorSpec, ...]) -> Any:
+    def _call(
+        self, what: str, method: Any, tensors: Tensors, wanted: tuple[TensorSpec, ...], rows: int | None
+    ) -> dict[str, Tensor]:
         try:
-            return fitting(to_tensors(method(to_columns(tensors))), wanted)
+            return fitting(to_tensors(method(to_columns(tensors))), wanted, rows)
         except BaseException as error:  # an exit or a cancellation would end the thread that runs for all
             raise CodeError(f"{what}: {told(error, self._code)}") from error
 
@@ -77,14 +81,24 @@ def _restored(kind: type[Model], code: Path) -> Model:
 
 
 def signature_of(manifest: Manifest, graph: Signature) -> Signature:
-    """What callers see: the inputs that the code takes and the outputs that it gives. Rows stay rows on the way."""
+    """What callers see: the inputs that the code takes and the outputs that it gives. Rows stay rows on the way.
+
+    Raises:
+        PackageError: SignatureUnsupported.
+    """
     tensors = (*manifest.inputs, *manifest.outputs)
+    if any(spec.datatype is Datatype.BF16 for spec in (*tensors, *graph.inputs, *graph.outputs)):
+        raise PackageError(
+            Reason.SIGNATURE_UNSUPPORTED, "Python code has no numbers for BF16; let the graph cast from and to FP32"
+        )
     rows = graph.batchable and all(spec.shape[:1] == (-1,) for spec in tensors)
     return Signature(manifest.inputs, manifest.outputs, batchable=rows)
 
 
-def fitting(tensors: Mapping[str, Tensor], wanted: tuple[TensorSpec, ...]) -> dict[str, Tensor]:
+def fitting(tensors: Tensors, wanted: tuple[TensorSpec, ...], rows: int | None) -> dict[str, Tensor]:
     """Tensors in the types and shapes they are wanted in, and no others. Numbers keep their kind: no fraction is cut.
+
+    `rows`: as many as were asked with; None: their first dimension does not count them.
 
     Raises:
         ValueError: one is missing or does not fit, naming it.
@@ -92,7 +106,11 @@ def fitting(tensors: Mapping[str, Tensor], wanted: tuple[TensorSpec, ...]) -> di
     missing = [spec.name for spec in wanted if spec.name not in tensors]
     if missing:
         raise ValueError(f"it returned {sorted(tensors)}, without {missing}")
-    return {spec.name: _fit(tensors[spec.name], spec) for spec in wanted}
+    found = {spec.name: _fit(tensors[spec.name], spec) for spec in wanted}
+    for name, tensor in found.items():
+        if rows is not None and tensor.shape[0] != rows:
+            raise ValueError(f"{name!r} has {tensor.shape[0]} rows for {rows} that were asked with")
+    return found
 
 
 def _fit(tensor: Tensor, spec: TensorSpec) -> Tensor:

@@ -58,6 +58,7 @@ def serve(stage: Stage, first: Trained) -> None:
         facts["conditions"] = {kind: is_true(found, kind) for kind in ("Ready", "Promoted", "AccessReady")}
         facts |= {"uri": found["status"]["stable"]["uri"], "digest": found["status"]["stable"]["digest"]}
         facts["revision"] = found["status"]["stable"]["revision"]
+        facts["card"] = found["status"]["stable"].get("card", {})
 
 
 def ask_all(stage: Stage, key: str, trained: Trained) -> None:

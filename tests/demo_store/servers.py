@@ -14,6 +14,9 @@ from integrations.registries.servers import Server, mlflow_server
 from localcluster import layout
 from support.feast import Feast, feast_server
 
+FEAST = ("--workers", "2", "--max-requests", "0")
+"""By default its only worker is replaced after 1,000 requests, and for the seconds that takes nobody is answered."""
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -33,7 +36,7 @@ def open_servers(scratch: Path) -> Iterator[Servers]:
     """Start all of them; the feature store knows the example's definitions, and no values."""
     with ExitStack() as stack:
         warehouse = stack.enter_context(open_warehouse(layout.GATEWAY))
-        feast = stack.enter_context(feast_server(repository(scratch), layout.GATEWAY))
+        feast = stack.enter_context(feast_server(repository(scratch), layout.GATEWAY, FEAST))
         mlflow = stack.enter_context(mlflow_server(scratch / "mlflow", layout.GATEWAY))
         yield Servers(warehouse, feast, mlflow)
 

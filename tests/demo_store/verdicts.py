@@ -46,7 +46,10 @@ def judge_training(stage: Stage, versions: dict[str, Trained], report: Report) -
     learned = [version.manifest.training.data for version in versions.values() if version.manifest.training]
     report.equal("both versions learned from what was known then, not from what was written since", 1, len({*learned}))
     report.equal("trained twice in two folders: the same digest", facts["digest"], facts["again"])
-    report.equal("what is served has that digest", facts["digest"], stage.facts["serve"]["digest"])
+    served = stage.facts["serve"]
+    report.equal("what is served has that digest", facts["digest"], served["digest"])
+    card = versions["v1"].manifest.card
+    report.equal("status sums up its card: description", card and card.description, served["card"].get("description"))
 
 
 def judge_answers(stage: Stage, report: Report) -> None:

@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
     report = Report("bench/features.json")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        with feast_server(minimal_repository(folder / "feast"), arguments=("--max-requests", "0")) as store:
+        with feast_server(minimal_repository(folder / "feast")) as store:
             fill(store)
             package = package_with_features(folder)
             lookup = {"url": store.url, "timeoutSeconds": 1.0}

@@ -52,6 +52,9 @@ online_store: {online_store}
 entity_key_serialization_version: 3
 """
 
+LASTING = ("--max-requests", "0")
+"""Feast's own default ends the only worker after 1,000 requests, and the next one answers after seconds."""
+
 SQLITE = "{type: sqlite, path: data/online.db}"
 
 
@@ -108,7 +111,7 @@ def apply(repository: Path) -> None:
 
 
 @contextlib.contextmanager
-def feast_server(repository: Path, address: str = "127.0.0.1", arguments: Sequence[str] = ()) -> Iterator[Feast]:
+def feast_server(repository: Path, address: str = "127.0.0.1", arguments: Sequence[str] = LASTING) -> Iterator[Feast]:
     """A feature server over a repository that has been applied, gone afterwards."""
     apply(repository)
     server = Feast(repository, address, arguments)

@@ -37,7 +37,7 @@ Ask = Callable[[Sequence[Key]], Awaitable[Sequence[Row]]]
 class Waiter(Protocol):
     """Who wants a row."""
 
-    def landed(self, key: Key, found: Row | StoreError, asked_at: float) -> None:
+    def landed(self, key: Key, found: Row | StoreError) -> None:
         """Take the row, or why there is none."""
         ...
 
@@ -47,8 +47,8 @@ class _Entry:
     key: Key
     since: float
     waiters: list[Waiter] = field(default_factory=list)
-    # Infinite until it is sent.
-    asked_at: float = float("inf")
+    # Of the call that it went into first.
+    asked_at: float = 0.0
 
 
 class Gathering:
@@ -188,8 +188,12 @@ class Gathering:
     def _land(self, entry: _Entry, found: Row | StoreError) -> None:
         self._flying.pop(entry.key, None)
         self._waiting.pop(entry.key, None)
-        for waiter in entry.waiters:
-            waiter.landed(entry.key, found, entry.asked_at)
+        for waiter in list(entry.waiters):
+            try:
+                waiter.landed(entry.key, found)
+            except Exception:
+                # The others wait for their features all the same.
+                log.exception("a request could not take its features")
 
     def _expire_later(self, entry: _Entry) -> None:
         if self._expiry is None:

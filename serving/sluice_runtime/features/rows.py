@@ -121,9 +121,9 @@ def _columns(body: bytes, rows: int) -> dict[str, _Column]:
 
 def _column(result: Any, rows: int) -> _Column:
     values, statuses, times = result["values"], result["statuses"], result.get("event_timestamps")
-    parts = [part for part in (values, statuses, times) if part is not None]
-    if any(not isinstance(part, list) or len(part) != rows for part in parts) or len(parts) < 2:
-        raise AnswerError(f"it does not have {rows} rows, as many as were asked for")
+    for part in (values, statuses) if times is None else (values, statuses, times):
+        if not isinstance(part, list) or len(part) != rows:
+            raise AnswerError(f"it does not have {rows} rows, as many as were asked for")
     if not _STATUSES.issuperset(statuses):
         raise AnswerError("it has a status that Feast has not")
     return _Column(values, statuses, times)

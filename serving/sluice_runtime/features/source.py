@@ -205,7 +205,7 @@ class Lookup:
         for key in self._missing:
             self._gathering.leave(key, self)
 
-    def landed(self, key: Key, found: Row | StoreError, asked_at: float) -> None:
+    def landed(self, key: Key, found: Row | StoreError) -> None:
         """Take one of the rows."""
         if self.finished:
             return

@@ -90,7 +90,7 @@ def _decoded(tensors: Any, specs: tuple[TensorSpec, ...]) -> dict[str, Tensor]:
     found = {}
     for item in tensors if isinstance(tensors, list) else [tensors]:
         name = item.get("name") if isinstance(item, dict) else None
-        if name not in by_name or name in found:
+        if not isinstance(name, str) or name not in by_name or name in found:
             raise _invalid(f"unknown or repeated tensor {name!r}; the model has {list(by_name)}")
         found[name] = _tensor(item, by_name[name])
     return found

@@ -28,7 +28,7 @@ def check_environment(package: Package, file: str | None) -> None:
         PackageError: EnvironmentMismatch.
     """
     preprocessing = package.manifest.preprocessing
-    wanted = locked_requirements((package.folder / LOCK_FILE).read_text(encoding="utf-8"))
+    wanted = locked_requirements((package.folder / LOCK_FILE).read_text(encoding="utf-8", errors="replace"))
     if preprocessing is None or not wanted:
         return
     if file is None:

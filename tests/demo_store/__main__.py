@@ -14,7 +14,7 @@ from demo_store.stage import APP, URL, Stage, open_stage
 from demo_store.steady import steady_load
 from demo_store.training import Trained
 from localcluster.errors import ClusterError
-from support.cluster import IMAGE_KINDS, SetupError, reserved_cluster
+from support.cluster import IMAGE_KINDS, Cluster, SetupError, reserved_cluster
 from support.kube import KubectlError
 from support.report import Report
 
@@ -35,10 +35,28 @@ def run(console: Console, keep: bool) -> int:
     """Set up, tell the story, judge it."""
     console.rule("Set-up")
     console.print("bringing up the cluster, the chart, PostgreSQL, Feast and MLflow; 400 stores into the warehouse")
-    with reserved_cluster(kinds=(*IMAGE_KINDS, "tools")) as cluster, open_stage(cluster, console, keep=keep) as stage:
+    with reserved_cluster(kinds=(*IMAGE_KINDS, "tools")) as cluster:
+        if not cluster.local:
+            raise SetupError("pods of another cluster may not reach this machine: leave IMAGE_PREFIX unset")
+        return perform(cluster, console, keep)
+
+
+def perform(cluster: Cluster, console: Console, keep: bool) -> int:
+    """The story on a cluster that is ready."""
+    with open_stage(cluster, console, keep=keep) as stage:
         report = Report("demo-store-report.json")
         tell(stage, report)
+        console.print(f"from trained to serving: {times(stage)}")
     return report.conclude(console)
+
+
+def times(stage: Stage) -> str:
+    """How long it takes until what was learned is answered."""
+    first, second = stage.facts["serve"], stage.facts["replace"]
+    return (
+        f"{first['trained -> answered']} s the first time; the second version's first answer after "
+        f"{second['trained -> first answer']} s, all of them after {second['trained -> all traffic']} s"
+    )
 
 
 def tell(stage: Stage, report: Report) -> None:

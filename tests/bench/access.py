@@ -177,7 +177,9 @@ def load(door: Door, connections: int, seconds: int, pause: int = 0, flood: str 
 
 
 def cost(report: Report, doors: dict[str, Door], rounds: int, seconds: int) -> None:
-    """The modes take turns, each time in another order; the medians of the rounds count."""
+    """The modes take turns, each time in another order. The median of what each round says counts: what
+    disturbs one disturbs all of it.
+    """
     seen: dict[tuple[str, int], list[Seen]] = {(mode, count): [] for mode in doors for count in (ALONE, MANY)}
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
@@ -186,8 +188,9 @@ def cost(report: Report, doors: dict[str, Door], rounds: int, seconds: int) -> N
             for mode in modes:
                 seen[mode, count].append(load(doors[mode], count, seconds))
     for mode in (KUBERNETES, JWT):
-        added = _median(seen[mode, ALONE], "p50") - _median(seen[NONE, ALONE], "p50")
-        share = _median(seen[mode, MANY], "rate") / _median(seen[NONE, MANY], "rate")
+        alone, many = (zip(seen[mode, count], seen[NONE, count], strict=True) for count in (ALONE, MANY))
+        added = statistics.median(one.p50 - other.p50 for one, other in alone)
+        share = statistics.median(one.rate / other.rate for one, other in many)
         report.at_most(f"{mode}: added to the median of a lone caller", ADDED_MS, added, "ms")
         report.at_least(f"{mode}: share of the throughput over {MANY} connections", SHARE, share)
     report.equal("refusals of right tokens", 0, sum(one.refused for many in seen.values() for one in many))
@@ -197,7 +200,8 @@ def cost(report: Report, doors: dict[str, Door], rounds: int, seconds: int) -> N
 
 def flood(report: Report, mode: str, floods: Floods) -> None:
     """What wrong tokens cost those who have a right one."""
-    slower = _median(floods.flooded, "p50") / _median(floods.calm, "p50")
+    rounds = zip(floods.flooded, floods.calm, strict=True)
+    slower = statistics.median(flooded.p50 / calm.p50 for flooded, calm in rounds)
     report.at_most(f"{mode}, flooded with wrong tokens: a right one's median grows to", SLOWER, slower, "times")
     report.at_most(f"{mode}: questions to the API server in a flooded round", floods.renewals, max(floods.questions))
     report.equal(f"{mode}: refusals of right tokens beside wrong ones", 0, sum(one.refused for one in floods.flooded))

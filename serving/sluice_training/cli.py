@@ -25,7 +25,7 @@ from sluice_training.errors import TrainingError
 from sluice_training.job import manifests
 from sluice_training.plan import Plan
 from sluice_training.record import code_of
-from sluice_training.registering import register
+from sluice_training.registering import check_address, register
 from sluice_training.trained import Trained
 from sluice_training.trainer import train
 
@@ -82,6 +82,7 @@ def _trained(chosen: argparse.Namespace) -> Iterator[str]:
     output = chosen.output or Path(f"{kind.name}-{kind.version}.tar.gz")
     if output.exists():
         raise TrainingError(f"{output} exists; a package is never changed, so give the new one a new place")
+    _check_places(chosen)
     table, references = _rows(chosen, kind)
     trained = train(kind, table, _plan(chosen, references))
     if trained.searched:
@@ -174,12 +175,23 @@ def _class(text: str, version: str | None) -> type[Model]:
     return found
 
 
-def _pushed(package: Package, store: str, endpoint: str | None) -> str:
+def _check_places(chosen: argparse.Namespace) -> None:
+    """What can be told of where the package goes before hours of training."""
+    if chosen.register:
+        check_address(chosen.register)
+    if not chosen.push:
+        return
     try:
-        from sluice_store.errors import StoreError  # noqa: PLC0415 brings the stores' libraries
-        from sluice_store.push import push  # noqa: PLC0415
+        from sluice_store.places import check_writable  # noqa: PLC0415 brings the stores' libraries
     except ModuleNotFoundError as error:
         raise TrainingError(f"--push needs {error.name}; pip install 'sluice-serving[store]'") from error
+    check_writable(chosen.push)
+
+
+def _pushed(package: Package, store: str, endpoint: str | None) -> str:
+    from sluice_store.errors import StoreError  # noqa: PLC0415 brings the stores' libraries
+    from sluice_store.push import push  # noqa: PLC0415
+
     try:
         return push(package.folder, store, endpoint=endpoint).uri
     except StoreError as error:

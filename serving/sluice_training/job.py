@@ -141,6 +141,8 @@ def _container(chosen: argparse.Namespace, command: list[str], mounted: bool) ->
         "command": command,
         "workingDir": chosen.image_folder or FOLDER,
         **secrets,
+        # What went wrong is the last line, and is then told of the pod.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": _LIMITS,
         "securityContext": _RESTRICTED,
         "volumeMounts": mounts,

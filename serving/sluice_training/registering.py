@@ -68,8 +68,7 @@ def register(
     Raises:
         TrainingError: the server cannot be reached, refuses, or keeps artifacts where it does not take them.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise TrainingError(f"{url!r} is no address of an MLflow server; write http://HOST:PORT")
+    check_address(url)
     wanted = name or package.manifest.name
     parse_uri(f"models:/{quote(wanted, safe=' ')}/1")  # what cannot be fetched is not registered
     if "'" in wanted:
@@ -85,6 +84,16 @@ def register(
         if alias:
             server.set_alias(wanted, alias, version)
         return Registered(wanted, version, url.rstrip("/"), alias)
+
+
+def check_address(url: str) -> None:
+    """Check that it can be a server's address.
+
+    Raises:
+        TrainingError: it cannot.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise TrainingError(f"{url!r} is no address of an MLflow server; write http://HOST:PORT")
 
 
 class _Server:

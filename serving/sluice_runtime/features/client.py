@@ -93,7 +93,7 @@ class Client:
             raise StoreError(Trouble.BROKEN, "the feature store broke its answer off", away=True) from error
         except TooLargeError as error:
             raise StoreError(Trouble.INVALID, "the feature store's answer is too large") from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
             log.warning("the feature store cannot be reached: %s", error)
             raise StoreError(Trouble.UNREACHABLE, "the feature store cannot be reached", away=True) from error
 
@@ -104,7 +104,7 @@ class Client:
 
     async def _asked(self, body: bytes) -> Answer:
         trusts = self._trusts()
-        request = self._address.request(self._credentials.headers(), body)
+        request = self._address.request(self._headers(), body)
         kept = self._kept_one()
         if kept is not None:
             try:
@@ -133,6 +133,13 @@ class Client:
                 return connection
             connection.close()
         return None
+
+    def _headers(self) -> dict[str, str]:
+        try:
+            return self._credentials.headers()
+        except (OSError, ValueError) as error:
+            log.error("the feature store's token cannot be used: %s", error)
+            raise StoreError(Trouble.UNREACHABLE, "the feature store cannot be asked", away=True) from error
 
     def _trusts(self) -> ssl.SSLContext | None:
         """Whom to trust; connections that were made when it was somebody else are closed."""

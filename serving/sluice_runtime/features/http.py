@@ -130,6 +130,11 @@ class Connection(asyncio.Protocol):
         if self._head_size > MAX_HEAD_BYTES:
             self._fail(TooLargeError())
 
+    def on_message_begin(self) -> None:
+        """Called by the parser. A second answer to one question must not be taken for that to the next."""
+        if self._answer is None:
+            self.close()
+
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         self._head_size = -1

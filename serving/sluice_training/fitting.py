@@ -45,7 +45,7 @@ class Fitted:
 
     def predictions(self, inputs: Columns, targets: Sequence[str]) -> NDArray[Any]:
         """What it predicts, before there is a graph of it: enough to compare candidates."""
-        prepared = guarded(self.model, "preprocess", lambda: self.model.preprocess(inputs))
+        prepared = guarded(self.model, "preprocess", lambda: self.model.preprocess(copied(inputs)))
         if isinstance(self.estimator, onnx.ModelProto):
             given = to_columns(Graph(self.estimator).run(to_tensors(prepared)))
         else:
@@ -74,8 +74,8 @@ def fit(
     model = guarded(kind, "__init__", kind)
     with threadpool_limits(1):
         _seed(seed)
-        guarded(model, "prepare", lambda: model.prepare(inputs))
-        prepared = guarded(model, "preprocess", lambda: model.preprocess(inputs))
+        guarded(model, "prepare", lambda: model.prepare(copied(inputs)))
+        prepared = guarded(model, "preprocess", lambda: model.preprocess(copied(inputs)))
         _check(model, prepared, len(target))
         _seed(seed)
         estimator = guarded(
@@ -102,6 +102,11 @@ def guarded(model: Any, method: str, call: Callable[[], T]) -> T:
     except Exception as error:  # it is other people's code
         kind = model if isinstance(model, type) else type(model)
         raise TrainingError(f"{kind.__name__}.{method} failed{_place(error)}: {_told(error)}") from error
+
+
+def copied(inputs: Columns) -> Columns:
+    """Columns that a method may change without changing what others are given, as in serving."""
+    return {name: array.copy() for name, array in inputs.items()}
 
 
 def _seed(seed: int) -> None:

@@ -90,7 +90,8 @@ class Served:
         """
         if not self._python:
             return self._graph.run(tensors)
-        prepared = to_tensors(self._model.preprocess(to_columns(tensors)))
+        own = {name: tensor.copy() for name, tensor in tensors.items()}
+        prepared = to_tensors(self._model.preprocess(to_columns(own)))
         return to_tensors(self._model.postprocess(to_columns(self._graph.run(prepared))))
 
     def predictions(self, values: Columns, targets: Sequence[str]) -> NDArray[Any]:

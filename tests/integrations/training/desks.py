@@ -51,6 +51,7 @@ CODED = '''\
 
 import numpy as np
 
+from helpers import LETTERS
 from sluice import Model
 from sluice.model import table
 
@@ -62,6 +63,7 @@ class Coded(Model):
 
     def prepare(self, inputs):
         self.state = {"staff": float(np.nanmedian(inputs["staff"])), "cities": sorted(set(inputs["city"]))}
+        self.state["letters"] = len(LETTERS)
 
     def preprocess(self, inputs):
         staff = np.where(np.isnan(inputs["staff"]), self.state["staff"], inputs["staff"])

@@ -96,7 +96,8 @@ class Coded(Revenue):
         self.state = {"staff": float(np.median(known)), "cities": sorted(set(inputs["city"])), "edges": np.arange(3.0)}
 
     def preprocess(self, inputs: Columns) -> Columns:
-        staff = np.where(np.isnan(inputs["staff"]), self.state["staff"], inputs["staff"])
+        staff = inputs["staff"]
+        staff[np.isnan(staff)] = self.state["staff"]  # in its own columns, as in serving
         place = np.array([self.state["cities"].index(city) for city in inputs["city"]], dtype=np.float64)
         return {"logsize": np.log(inputs["size"]), "staff": staff, "place": place}
 

@@ -10,6 +10,7 @@ import yaml
 from chart import render
 from controlplane.apiserver import ApiServer
 from support.kube import Kube, KubectlError
+from unit.planning.test_materialization import cron_job, world
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +50,14 @@ def test_every_object_of_the_chart_is_accepted_under_strict_validation(kube: Kub
     for manifest in rendered(kube):
         words = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
         kube.run(*words, stdin=json.dumps(manifest))
+
+
+def test_the_job_that_fills_a_feature_store_is_accepted_and_its_pod_meets_the_standard(kube: Kube) -> None:
+    store = {"url": "http://feast", "credentials": {"secretRef": {"name": "feast"}}}
+    found = world(
+        store=store, credentials={"secretRef": {"name": "warehouse"}}, timeZone="Europe/Amsterdam", views=["stores"]
+    )
+    job = cron_job(found)
+    try_create(kube, {**job, "metadata": {**job["metadata"], "namespace": kube.namespace}})
+    template = job["spec"]["jobTemplate"]["spec"]["template"]
+    try_create(kube, {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {"name": "one"}})

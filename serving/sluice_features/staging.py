@@ -1,7 +1,7 @@
 """Rows between source and store: on disk, so that what was checked is what is written, and memory has a bound.
 
 A source is read once. Its rows go into a DuckDB file of our own, in which checks, the choice of the latest rows and
-joins by time are SQL; DuckDB holds MEMORY of it and leaves the rest on disk.
+joins by time are SQL; DuckDB holds a bounded part of it and leaves the rest on disk.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ import pyarrow as pa
 
 from sluice_features.definitions import Definitions, View
 from sluice_features.errors import unavailable
+from sluice_features.memory import duckdb_settings, too_little_memory
 from sluice_features.normalising import NormalisingError, Shape, mismatches
 from sluice_features.report import Violation
 from sluice_features.sources.reading import Reading, Window, quoted
-
-MEMORY = "256MB"
 
 
 class Stage:
@@ -30,14 +29,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self._connection = duckdb.connect(str(folder / "stage.duckdb"))
-        settings = {
-            "memory_limit": MEMORY,
-            "temp_directory": str(folder),
-            "preserve_insertion_order": "false",
-            "TimeZone": "UTC",
-            # It would stand in the command's answer.
-            "enable_progress_bar": "false",
-        }
+        settings = {"temp_directory": str(folder), "preserve_insertion_order": "false", **duckdb_settings()}
         for name, value in settings.items():
             self._connection.execute(f"SET {name} = '{value}'")
 
@@ -75,7 +67,9 @@ def staging() -> Iterator[Stage]:
         stage = Stage(Path(folder))
         try:
             yield stage
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        except duckdb.OutOfMemoryException as error:
+            raise too_little_memory(error) from error
+        except duckdb.IOException as error:
             words = " ".join(str(error).split())
             raise unavailable(f"rows are kept in {tempfile.gettempdir()} while they are checked: {words}") from error
         finally:

@@ -6,7 +6,6 @@ import glob
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -14,11 +13,9 @@ import pyarrow.dataset as ds
 
 from sluice_features.datatypes import is_time
 from sluice_features.errors import FeaturesError, invalid, unavailable
-from sluice_features.sources.reading import BATCH_ROWS, Context, Window, quoted, selection, statement
+from sluice_features.memory import duckdb_settings, too_little_memory
+from sluice_features.sources.reading import Context, Window, batch_rows, quoted, selection, statement
 from sluice_features.sources.types import Delta, DuckDb, Parquet
-
-MEMORY = "256MB"
-"""What a query may hold of it; the rest goes to disk."""
 
 
 class DuckDbReading:
@@ -35,7 +32,7 @@ class DuckDbReading:
         condition = window.condition(self._comparable(timestamp)) if is_time(self.schema[timestamp]) else ""
         with told(self._context):
             found = self._connection.sql(statement(self._chosen, columns, condition))
-            yield from found.to_arrow_reader(BATCH_ROWS)
+            yield from found.to_arrow_reader(batch_rows(len(columns)))
 
     def _comparable(self, timestamp: str) -> str:
         """DuckDB compares nanoseconds with nothing else; other units stay as they are, so that files can be skipped."""
@@ -126,6 +123,8 @@ def told(context: Context) -> Iterator[None]:
         yield
     except FeaturesError:
         raise
+    except duckdb.OutOfMemoryException as error:
+        raise too_little_memory(error) from error
     except (duckdb.IOException, duckdb.InterruptException, pa.ArrowException, OSError) as error:
         raise unavailable(f"DuckDB: {context.secrets.scrubbed(error)}") from error
     except duckdb.Error as error:
@@ -139,6 +138,5 @@ def _add_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[str]
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    settings: dict[str, Any] = {"memory_limit": MEMORY, "TimeZone": "UTC", "enable_progress_bar": "false"}
-    for name, value in settings.items():
+    for name, value in duckdb_settings().items():
         connection.execute(f"SET {name} = '{value}'")

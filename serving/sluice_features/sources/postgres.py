@@ -11,11 +11,8 @@ import pyarrow as pa
 
 from sluice_features.datatypes import is_time
 from sluice_features.errors import invalid, unavailable
-from sluice_features.sources.reading import Context, Window, quoted, selection, statement
+from sluice_features.sources.reading import Context, Window, batch_rows, quoted, selection, statement
 from sluice_features.sources.types import Postgres
-
-ROWS = 20_000
-"""In memory at a time: as Python's values, which take ten times what Arrow's do."""
 
 CONNECT_SECONDS = 15
 
@@ -60,9 +57,9 @@ class PostgresReading:
         condition = window.condition(quoted(timestamp)) if is_time(self.schema[timestamp]) else ""
         schema = pa.schema([(name, self.schema[name]) for name in columns])
         with self._connection.cursor(name="sluice", binary=True) as cursor:
-            cursor.itersize = ROWS
+            rows_at_once = batch_rows(10 * len(columns))  # as Python's values they take ten times what Arrow's do
             cursor.execute(statement(self._chosen, columns, condition).encode())
-            while rows := cursor.fetchmany(ROWS):
+            while rows := cursor.fetchmany(rows_at_once):
                 yield pa.RecordBatch.from_arrays(self._arrays(rows, schema), schema=schema)
 
     def _arrays(self, rows: Sequence[Sequence[Any]], schema: pa.Schema) -> list[pa.Array]:

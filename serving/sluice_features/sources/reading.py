@@ -15,8 +15,13 @@ from sluice_features.secrets import Secrets
 _PLAIN = "%Y-%m-%d %H:%M:%S.%f"
 _MOMENT = f"{_PLAIN}+00"
 
-BATCH_ROWS = 65_536
-"""Rows that are in memory at a time."""
+BATCH_VALUES = 1_000_000
+MOST_ROWS, FEWEST_ROWS = 65_536, 1_024
+
+
+def batch_rows(columns: int) -> int:
+    """How many rows are in memory at a time: so many that they hold BATCH_VALUES."""
+    return min(MOST_ROWS, max(FEWEST_ROWS, BATCH_VALUES // columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from integrations.warehouse.rows import NOW
+from sluice_features.memory import VARIABLE
 
 MANY, FEW = 5_000_000, 200_000
 BOUND_MB = 900
@@ -54,7 +55,7 @@ def test_memory_is_bounded_whatever_is_read(rows: int, tmp_path: Path) -> None:
     }
     (tmp_path / "features.yaml").write_text(yaml.safe_dump(document))
     words = [sys.executable, "-c", CHECK, str(tmp_path / "features.yaml"), NOW.isoformat()]
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    environ = {**os.environ, "TMPDIR": str(tmp_path), VARIABLE: "256MB"}
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=environ, timeout=500)
     assert done.returncode == 0, done.stderr
     read, entities, peak = map(int, done.stdout.split())

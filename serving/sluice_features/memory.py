@@ -1,0 +1,58 @@
+"""How much memory DuckDB may take: it goes to disk beyond that, and the process must not be killed before it does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sluice_features.errors import FeaturesError, invalid
+
+VARIABLE = "SLUICE_FEATURES_MEMORY"
+"""Says it otherwise, in DuckDB's words: 512MB, 4GB."""
+
+LEAST, MOST = 256 * 1024**2, 1024**3
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def duckdb_memory(environ: Mapping[str, str] = os.environ, limits: Iterable[Path] = _LIMITS) -> str:
+    """A quarter of what the container may have, since it is taken twice, by source and stage, and Arrow and Python take
+    theirs; between LEAST and MOST.
+    """
+    if chosen := environ.get(VARIABLE):
+        return chosen
+    quarter = min((_bytes(path) for path in limits), default=MOST) // 4
+    return f"{min(MOST, max(LEAST, quarter)) // 1024**2}MiB"
+
+
+def duckdb_settings() -> dict[str, str]:
+    """DuckDB's settings, wherever it is used here. Each thread holds memory of its own, and a node may have many
+    processors.
+    """
+    return {
+        "memory_limit": duckdb_memory(),
+        "threads": str(min(4, os.cpu_count() or 1)),
+        # Groups of rows are as large as whoever wrote them liked: they are read a page at a time.
+        "disable_parquet_prefetching": "true",
+        # Nothing is installed while a job runs.
+        "autoinstall_known_extensions": "false",
+        # It would stand in the command's answer.
+        "enable_progress_bar": "false",
+        "TimeZone": "UTC",
+    }
+
+
+def too_little_memory(error: Exception) -> FeaturesError:
+    """What to do about DuckDB's own error, which comes where a few rows of many columns are more than it may hold."""
+    words = " ".join(str(error).partition("\n")[0].split())
+    return invalid(
+        f"{words}; give the job more memory, or set {VARIABLE} (now {duckdb_memory()}), or read fewer columns"
+    )
+
+
+def _bytes(path: Path) -> int:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return MOST * 4
+    return int(text) if text.isdecimal() else MOST * 4

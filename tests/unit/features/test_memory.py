@@ -1,0 +1,29 @@
+"""DuckDB goes to disk before the container's limit ends the process."""
+
+from pathlib import Path
+
+import pytest
+
+from sluice_features.memory import VARIABLE, duckdb_memory
+
+
+@pytest.mark.parametrize(
+    ("limit", "memory"),
+    [
+        (str(1024**3), "256MiB"),
+        (str(2 * 1024**3), "512MiB"),
+        (str(64 * 1024**3), "1024MiB"),
+        (str(128 * 1024**2), "256MiB"),
+        ("max", "1024MiB"),
+        (None, "1024MiB"),
+    ],
+)
+def test_it_may_take_a_quarter_of_what_the_container_may(limit: str | None, memory: str, tmp_path: Path) -> None:
+    path = tmp_path / "memory.max"
+    if limit is not None:
+        path.write_text(limit + "\n")
+    assert duckdb_memory({}, [path, tmp_path / "other"]) == memory
+
+
+def test_it_may_be_told() -> None:
+    assert duckdb_memory({VARIABLE: "3GB"}, []) == "3GB"

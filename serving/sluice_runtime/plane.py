@@ -15,7 +15,7 @@ from sluice_runtime.answers import Answers
 from sluice_runtime.batching import Batcher
 from sluice_runtime.errors import STATUS, Kind, RequestError
 from sluice_runtime.intake.incoming import Incoming, Lookup
-from sluice_runtime.intake.intake import Fetched, Intake
+from sluice_runtime.intake.intake import Draft, Fetched, Intake
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.running import Receiver, Work
 from sluice_runtime.signature import Requests, Signature, Tensor, Tensors
@@ -165,18 +165,22 @@ class Plane:
 
     def _take_in(self, model: Model, intake: Intake, request: InferRequest, receiver: Receiver) -> Work:
         draft = intake.draft(request.inputs)
+        if not draft.gaps or model.lookup is None:
+            return self._queue(model, intake, request, receiver, draft)
         work = Incoming({}, request.outputs or model.all_outputs, draft.rows, (), receiver, request.timeout)
 
-        def queue(fetched: Fetched | None) -> None:
+        def queue(fetched: Fetched) -> None:
             request.inputs, request.notes = intake.complete(draft, fetched)
-            model.signature.check(request.inputs)
             work.take(self._work(model, request, receiver))
             model.batcher.submit(work)
 
-        if draft.asked and model.lookup is not None:
-            work.ask(model.lookup, draft, model.batcher, queue)
-        else:
-            queue(None)
+        work.ask(model.lookup, draft, model.batcher, queue)
+        return work
+
+    def _queue(self, model: Model, intake: Intake, request: InferRequest, receiver: Receiver, draft: Draft) -> Work:
+        request.inputs, request.notes = intake.complete(draft, None)
+        work = self._work(model, request, receiver)
+        model.batcher.submit(work)
         return work
 
     @staticmethod

@@ -11,6 +11,7 @@ PARTS = {
     "access": "bench.access",
     "analysis": "bench.analysis",
     "authorizer": "bench.authorizer",
+    "contract": "bench.contract",
     "features": "bench.features",
     "operator": "bench.operator",
     "serving": "bench.serving.__main__",

@@ -81,15 +81,15 @@ class Group:
         self._datatype = rules[0].spec.datatype
         self._rules = rules
         self._checks = _checks(rules)
-        self._text = self._datatype is Datatype.BYTES
+        self._pass = _pass_text if self._datatype is Datatype.BYTES else _pass_numbers
+        self._plain = self._datatype is not Datatype.BF16
 
     def passes(self, tensor: Tensor) -> bool:
         """True where a few values are all as they should be; False where one has to look closer."""
         if tensor.size > _FEW:
             return False
-        values = numbers(tensor, self._datatype).ravel().tolist()
-        checks = self._checks if len(values) == len(self._checks) else cycle(self._checks)
-        return _pass_text(values, checks) if self._text else _pass_numbers(values, checks)
+        values = (tensor if self._plain else numbers(tensor, self._datatype)).ravel().tolist()
+        return self._pass(values, self._checks if len(values) == len(self._checks) else cycle(self._checks))
 
     def settle(self, tensor: Tensor, found: Findings) -> Tensor:
         """Note what is wrong; the tensor as it is, or with what is imputed."""

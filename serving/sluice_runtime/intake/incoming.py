@@ -18,7 +18,7 @@ from sluice_runtime.signature import Tensors
 
 log = logging.getLogger(__name__)
 
-Queue = Callable[[Fetched | None], None]
+Queue = Callable[[Fetched], None]
 
 
 class Asking(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 import numpy as np
@@ -58,6 +58,14 @@ class Draft:
         return [gap.feature for gap in self.gaps]
 
 
+class Expected(NamedTuple):
+    """Whether an input must be there, whether it is a key and no input of the model, and whether it has rows."""
+
+    needed: bool
+    key_alone: bool
+    by_row: bool
+
+
 class Intake:
     """What is done with the requests of one model. `now` gives the time of a request, in seconds since 1970.
 
@@ -86,6 +94,8 @@ class Intake:
         self._keyed = frozenset(entity.tensor for entity in self._entities)
         self._storeless = features is None and manifest.features is not None
         self.requests = self._requests()
+        self._expected = [(spec.name, spec.shape, self._expect(spec)) for spec in self.requests.inputs]
+        self._keys_alone = self._keyed - signature.inputs_by_name.keys()
 
     def nullable(self) -> list[str]:
         """Features that may be missing: the model takes them so, or the contract says what becomes of it."""
@@ -109,11 +119,13 @@ class Intake:
         Raises:
             RequestError: INVALID, naming the input.
         """
-        self._check(given)
-        rows, now = self._rows(given), self._now()
-        draft = Draft({}, rows, Findings(self._count))
-        for spec in self._signature.inputs:
-            self._take(draft, spec, given.get(spec.name), now)
+        rows = self._check(given)
+        tensors = {name: tensor for name, tensor in given.items() if name not in self._keys_alone}
+        draft = Draft(tensors, rows, Findings(self._count))
+        if self._filled:
+            now = self._now()
+            for filled in self._filled.values():
+                self._fill(draft, filled, now)
         if draft.gaps:
             draft.entities = self._keys(given, draft)
         return draft
@@ -134,45 +146,48 @@ class Intake:
         notes += draft.findings.told()
         return draft.tensors, _written(notes)
 
-    def _take(self, draft: Draft, spec: TensorSpec, tensor: Tensor | None, now: float) -> None:
-        filled = self._filled.get(spec.name)
-        if filled is None:
-            draft.tensors[spec.name] = tensor  # type: ignore[assignment]  # what must be there was checked to be
-        elif tensor is None:
-            draft.tensors[spec.name] = filled.made(draft.rows, now)
-            if draft.rows:
-                draft.gaps += filled.gaps()
-                for rule in filled.imputed:
-                    draft.findings.absent(rule, draft.rows)
-        else:
-            draft.tensors[spec.name], gaps = filled.open(tensor, now)
+    def _fill(self, draft: Draft, filled: Filled, now: float) -> None:
+        name = filled.spec.name
+        tensor = draft.tensors.get(name)
+        if tensor is not None:
+            draft.tensors[name], gaps = filled.open(tensor, now)
             draft.gaps += gaps
+            return
+        draft.tensors[name] = filled.made(draft.rows, now)
+        if draft.rows:
+            draft.gaps += filled.gaps()
+            for rule in filled.imputed:
+                draft.findings.absent(rule, draft.rows)
 
-    def _check(self, given: Tensors) -> None:
-        for spec in self.requests.inputs:
-            tensor = given.get(spec.name)
-            if tensor is not None:
-                if not fits(tensor.shape, spec.shape) and not self._is_key(spec, tensor):
-                    message = f"input {spec.name!r} has shape {list(tensor.shape)}, expected {list(spec.shape)}"
-                    raise RequestError(Kind.INVALID, message)
-            elif spec.name in self._signature.inputs_by_name and spec.name not in self.requests.optional:
-                more = "; no feature store is set here that could fill it in" if self._storeless else ""
-                raise RequestError(Kind.INVALID, f"input {spec.name!r} is missing{more}")
+    def _check(self, given: Tensors) -> int:
+        """The number of rows of tensors that fit."""
+        rows = None
+        for name, shape, expected in self._expected:
+            tensor = given.get(name)
+            if tensor is None:
+                if expected.needed:
+                    more = "; no feature store is set here that could fill it in" if self._storeless else ""
+                    raise RequestError(Kind.INVALID, f"input {name!r} is missing{more}")
+                continue
+            found = tensor.shape
+            if not fits(found, shape) and not (expected.key_alone and found[1:] == (1,)):
+                message = f"input {name!r} has shape {list(found)}, expected {list(shape)}"
+                raise RequestError(Kind.INVALID, message)
+            if expected.by_row:
+                if rows is not None and rows != found[0]:
+                    raise self._uneven(given)
+                rows = found[0]
+        return 1 if rows is None else rows
 
-    def _is_key(self, spec: TensorSpec, tensor: Tensor) -> bool:
-        """Keys may come as a column, too."""
-        return spec.name not in self._signature.inputs_by_name and tensor.shape[1:] == (1,)
+    def _uneven(self, given: Tensors) -> RequestError:
+        rows = {name: given[name].shape[0] for name, _, expected in self._expected if expected.by_row and name in given}
+        return RequestError(Kind.INVALID, f"inputs differ in their number of rows: {rows}")
 
-    def _rows(self, given: Tensors) -> int:
-        by_row = [
-            name
-            for name, tensor in given.items()
-            if tensor.ndim and (self._signature.batchable or name in self._filled or name in self._keyed)
-        ]
-        rows = {name: given[name].shape[0] for name in by_row}
-        if len(set(rows.values())) > 1:
-            raise RequestError(Kind.INVALID, f"inputs differ in their number of rows: {rows}")
-        return next(iter(rows.values()), 1)
+    def _expect(self, spec: TensorSpec) -> Expected:
+        name = spec.name
+        by_row = self._signature.batchable or name in self._filled or name in self._keyed
+        known = name in self._signature.inputs_by_name
+        return Expected(known and name not in self.requests.optional, not known, by_row and bool(spec.shape))
 
     def _keys(self, given: Tensors, draft: Draft) -> Mapping[str, Tensor]:
         keys: dict[str, Tensor] = {}

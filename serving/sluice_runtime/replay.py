@@ -23,7 +23,7 @@ from sluice_runtime import bfloat16
 from sluice_runtime.errors import RequestError
 from sluice_runtime.protocol.binary import check_shape
 from sluice_runtime.protocol.values import to_array
-from sluice_runtime.sessions import Predictor
+from sluice_runtime.sessions import Predictor, Rows
 from sluice_runtime.signature import Signature, Tensor, Tensors
 
 _SHOWN = 60
@@ -32,38 +32,41 @@ _SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was asked and what was answered in training."""
+    """What was asked and what was answered in training, and how exactly it must be answered again."""
 
     inputs: Tensors
     outputs: Tensors
+    tolerance: Sample
+
+    def replay(self, predictor: Predictor, alone: bool) -> None:
+        """Ask again, as one batch and, with `alone`, row by row.
+
+        Raises:
+            PackageError: SampleMismatch, naming output, row, expected and given value.
+        """
+        together = _run(predictor, self, self.inputs)
+        _hold_against(self, together, predictor.signature, "as one batch")
+        if alone:
+            _hold_against(self, _row_by_row(predictor, self), predictor.signature, "row by row")
+
+    def repeated(self, batchable: bool) -> Rows:
+        """The recorded rows over and over; where no dimension counts rows, the inputs as they are."""
+        if not batchable:
+            return lambda rows: self.inputs
+        return lambda rows: {name: tensor[np.arange(rows) % len(tensor)] for name, tensor in self.inputs.items()}
 
 
-def replay_sample(package: Package, predictor: Predictor, rows_alone: bool) -> None:
-    """Replay a package's sample as one batch and, with `rows_alone`, row by row; a package without one passes.
-
-    Raises:
-        PackageError: SampleMismatch, naming output, row, expected and given value; InvalidPackage for a sample that
-            does not fit the model.
-    """
-    tolerance = package.manifest.sample
-    if tolerance is None:
-        return
-    recorded = read_sample(package.folder / SAMPLE_FILE, package.manifest)
-    together = _run(predictor, recorded, recorded.inputs)
-    _hold_against(recorded.outputs, together, predictor.signature, tolerance, "as one batch")
-    if rows_alone:
-        alone = _row_by_row(predictor, recorded)
-        _hold_against(recorded.outputs, alone, predictor.signature, tolerance, "row by row")
-
-
-def read_sample(path: Path, manifest: Manifest) -> Recorded:
-    """Read `sample.json` as strictly as a request.
+def read_sample(package: Package) -> Recorded | None:
+    """Read a package's `sample.json` as strictly as a request; None if it has none.
 
     Raises:
         PackageError: InvalidPackage, naming what does not fit.
     """
+    manifest = package.manifest
+    if manifest.sample is None:
+        return None
     try:
-        document = orjson.loads(_content(path))
+        document = orjson.loads(_content(package.folder / SAMPLE_FILE))
         if not isinstance(document, dict) or set(document) != {"inputs", "outputs"}:
             raise _invalid("it must be an object with inputs and outputs")
         inputs = _decoded(document["inputs"], manifest.inputs)
@@ -74,8 +77,10 @@ def read_sample(path: Path, manifest: Manifest) -> Recorded:
         raise _invalid(f"it is no JSON: {error}") from error
     except RequestError as error:
         raise _invalid(error.message) from error
+    if any(tensor.shape[:1] == (0,) for tensor in inputs.values()):
+        raise _invalid("it has no row")
     # In the order in which requests come to a model, whatever order they were written in.
-    return Recorded({spec.name: inputs[spec.name] for spec in manifest.inputs}, outputs)
+    return Recorded({spec.name: inputs[spec.name] for spec in manifest.inputs}, outputs, manifest.sample)
 
 
 def _check_outputs(outputs: Tensors, manifest: Manifest) -> None:
@@ -123,8 +128,6 @@ def _content(path: Path) -> bytes:
 
 def _row_by_row(predictor: Predictor, recorded: Recorded) -> dict[str, Tensor]:
     rows = next(iter(recorded.inputs.values())).shape[0]
-    if not rows:
-        raise _invalid("it has no row")
     parts = [_run(predictor, recorded, _row(recorded.inputs, place)) for place in range(rows)]
     return {name: np.concatenate([np.atleast_1d(part[name]) for part in parts]) for name in recorded.outputs}
 
@@ -144,8 +147,9 @@ def _run(predictor: Predictor, recorded: Recorded, inputs: Tensors) -> dict[str,
         raise PackageError(Reason.SAMPLE_MISMATCH, f"the model fails on rows of {SAMPLE_FILE}: {text}") from error
 
 
-def _hold_against(expected: Tensors, given: Mapping[str, Tensor], signature: Signature, t: Sample, way: str) -> None:
-    for name, tensor in expected.items():
+def _hold_against(recorded: Recorded, given: Mapping[str, Tensor], signature: Signature, way: str) -> None:
+    t = recorded.tolerance
+    for name, tensor in recorded.outputs.items():
         if given[name].shape != tensor.shape:
             raise _mismatch(
                 f"output {name!r} has shape {list(given[name].shape)}, expected {list(tensor.shape)}, {way}"

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sluice.config import RuntimeConfig
 from sluice.failures import PackageError, Reason
 from sluice.manifest import Manifest
-from sluice.package import Package, open_package
+from sluice.package import open_package
 from sluice_runtime.batching import Batcher
 from sluice_runtime.cpu import allowed_cpus, cpu_quota, cpu_request, usable_threads
 from sluice_runtime.intake.wiring import take_in
@@ -26,8 +26,8 @@ from sluice_runtime.plane import Model, Plane
 from sluice_runtime.preprocessing.environment import check_environment
 from sluice_runtime.preprocessing.predictor import load_code
 from sluice_runtime.protocol.card import encode_card
-from sluice_runtime.replay import replay_sample
-from sluice_runtime.sessions import Predictor, load_session, row_independent, warm_up
+from sluice_runtime.replay import read_sample
+from sluice_runtime.sessions import Predictor, Rows, load_session, made_up, row_independent, warm_up
 from sluice_runtime.step import unforeseen
 
 if TYPE_CHECKING:
@@ -147,32 +147,28 @@ def load(config: RuntimeConfig) -> Loaded:
     graph = load_session(package, threads, spinning=alone and threads > 1, providers=config.providers)
     session: Predictor = load_code(package, graph) if has_code else graph
     max_bytes = math.inf if config.providers else BATCH_BYTES
-    max_rows = _shared_rows(session, config.batching.max_size, max_bytes)
-    warm_up(session, max_rows)
-    replay(package, session)
+    sample = read_sample(package)
+    # Training's rows reach what made-up ones do not, and these may tell where training's happen to be alike.
+    trials = (made_up(session), *([] if sample is None else [sample.repeated(session.signature.batchable)]))
+    independent = _independent(session, trials)
+    max_rows = _shared_rows(session, config.batching.max_size, max_bytes) if independent else 1
+    warm_up(session, max_rows, trials[-1])
+    if sample is not None:
+        # A graph may well be asked for something of a batch; what code does to a row never depends on others.
+        sample.replay(session, alone=independent or (has_code and session.signature.batchable))
     log.info("loaded %s with %d threads", package.digest, threads)
     bounded = session.signature.bounded and not has_code
     return Loaded(session, package.manifest, max_rows, max_bytes, bounded, encode_card(package))
 
 
-def replay(package: Package, session: Predictor) -> None:
-    """Replay the package's sample, if it has one: together, and alone where rows are meant to be.
-
-    Raises:
-        PackageError: SampleMismatch, or InvalidPackage for a sample that is none.
-    """
-    if package.manifest.sample is not None:
-        # What code does to rows is never meant to depend on others; a graph may well be asked for something of a batch.
-        by_design = package.manifest.preprocessing is None and not row_independent(session)
-        replay_sample(package, session, rows_alone=session.signature.batchable and not by_design)
+def _independent(session: Predictor, trials: Sequence[Rows]) -> bool:
+    if not session.signature.batchable:
+        return False
+    if all(row_independent(session, rows_of) for rows_of in trials):
+        return True
+    log.warning("the rows of a batch influence each other in this graph; every request runs alone")
+    return False
 
 
 def _shared_rows(session: Predictor, max_size: int, max_bytes: float) -> int:
-    if session.signature.batchable:
-        max_size = int(max(1, min(max_size, max_bytes // (session.signature.row_bytes or 1))))
-    if not session.signature.batchable or max_size == 1:
-        return 1
-    if row_independent(session):
-        return max_size
-    log.warning("the rows of a batch influence each other in this graph; every request runs alone")
-    return 1
+    return int(max(1, min(max_size, max_bytes // (session.signature.row_bytes or 1))))

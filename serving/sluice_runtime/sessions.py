@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,15 +85,24 @@ def load_session(package: Package, threads: int, spinning: bool, providers: Sequ
     return Session(session, signature)
 
 
-def warm_up(session: Predictor, max_rows: int) -> None:
+Rows = Callable[[int], Tensors]
+"""Inputs with so many rows."""
+
+
+def made_up(session: Predictor) -> Rows:
+    """Rows that fit the signature, and are of nobody."""
+    return functools.partial(example, session.signature, seed=1)
+
+
+def warm_up(session: Predictor, max_rows: int, rows_of: Rows) -> None:
     """Run once with one row and once with the largest batch, so that no request pays for first-time allocations.
 
-    A graph may refuse the made-up rows and serve real ones well, so a failure here is only logged.
+    A graph may refuse made-up rows and serve real ones well, so a failure here is only logged.
     """
     names = [spec.name for spec in session.signature.outputs]
     for rows in {1, max_rows if session.signature.batchable else 1}:
         try:
-            session.run(names, example(session.signature, rows))
+            session.run(names, rows_of(rows))
         except Exception as error:
             log.warning("the warm-up with %d rows failed: %s", rows, error)
 
@@ -132,14 +141,14 @@ def _explain(error: Exception, path: Path) -> PackageError:
     )
 
 
-def row_independent(session: Predictor) -> bool:
-    """Try whether rows may share a run: two made-up rows must give alone what they give together.
+def row_independent(session: Predictor, rows_of: Rows) -> bool:
+    """Try whether rows may share a run: two of them must give alone what they give together.
 
     A graph can have an open first dimension and still mix its rows (a mean over the batch, say). A graph that
     refuses made-up rows cannot be tried; its open first dimension is then believed.
     """
     names = [spec.name for spec in session.signature.outputs]
-    pair = example(session.signature, rows=2, seed=1)
+    pair = rows_of(2)
     try:
         together = session.run(names, pair)
         alone = [session.run(names, {key: value[row : row + 1] for key, value in pair.items()}) for row in (0, 1)]

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from runtime.harness import config_for, package_of, run
 from runtime.models import mean_over_rows
@@ -163,6 +163,32 @@ def test_a_graph_that_is_meant_to_look_at_all_rows_is_asked_as_it_was_in_trainin
         package / "model.onnx", "shop", "3", tmp_path / "sampled", parts=Parts(sample=tmp_path / "sample.json")
     )
     assert load(config_for(tmp_path / "sampled")).max_rows == 1
+
+
+def test_rows_that_only_training_has_tell_that_a_graph_looks_at_all_of_them(tmp_path: Path) -> None:
+    """The graph refuses made-up rows, and takes the mean of the others."""
+    texts = helper.make_tensor_value_info("town", TensorProto.STRING, ("N", 1))
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, ("N", 1))
+    nodes = [
+        helper.make_node("OneHotEncoder", ["town"], ["known"], domain="ai.onnx.ml", cats_strings=TOWNS, zeros=0),
+        helper.make_node("Reshape", ["known", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["each"]),
+        helper.make_node("ReduceMean", ["each"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["each", "mean"], ["y"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([-1, 3], np.int64), "shape"),
+        numpy_helper.from_array(np.array([[1], [2], [4]], np.float32), "weights"),
+    ]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(helper.make_graph(nodes, "g", [texts], [out], constants), opset_imports=opsets)
+    model.ir_version = 9
+    onnx.save(model, tmp_path / "m.onnx")
+    rows = {"town": np.array([["Delft"], ["Breda"], ["Utrecht"]], dtype=object)}
+    answers = {"y": np.array([[2], [1], [4]], np.float32) - np.float32(7 / 3)}
+    (tmp_path / "sample.json").write_text(dump_sample(rows, answers))
+    write_package(tmp_path / "m.onnx", "s", "1", tmp_path / "package", parts=Parts(sample=tmp_path / "sample.json"))
+    assert load(config_for(tmp_path / "package")).max_rows == 1
 
 
 def test_a_tolerance_of_ones_own_is_kept(package: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class _Declared:
     requests: Requests
 
 
-def read_entities(asked: Asked, form: Form, body: bytes, names: Iterable[str], most_bytes: int) -> Entities | Refusal:
+def read_entities(asked: Asked, form: Form, body: bytes, names: Collection[str], most_bytes: int) -> Entities | Refusal:
     """The values of the named inputs, flat and in order. `most_bytes`: of the body, once decompressed."""
     if asked.unclear:
         name = min(asked.unclear).decode()
@@ -65,7 +65,7 @@ def read_entities(asked: Asked, form: Form, body: bytes, names: Iterable[str], m
     try:
         if len(body) > most_bytes:
             raise RequestError(Kind.TOO_LARGE, f"the body is larger than {most_bytes} bytes")
-        tensors, datatypes = read(asked.content, body, most_bytes)
+        tensors, datatypes = read(asked.content, body, names, most_bytes)
     except RequestError as error:
         return Refusal(Why.TOO_LARGE if error.kind is Kind.TOO_LARGE else Why.BODY, error.message)
     missing = [name for name in names if name not in tensors]
@@ -79,19 +79,23 @@ def read_entities(asked: Asked, form: Form, body: bytes, names: Iterable[str], m
     return found
 
 
-def _read_rest(headers: Mapping[bytes, bytes], body: bytes, most_bytes: int) -> tuple[Tensors, dict[str, Datatype]]:
+def _read_rest(
+    headers: Mapping[bytes, bytes], body: bytes, names: Collection[str], most_bytes: int
+) -> tuple[Tensors, dict[str, Datatype]]:
     encoding = headers.get(b"content-encoding", IDENTITY).strip().lower()
     if encoding != IDENTITY:
         body = inflate(body, encoding, most_bytes)
     json_bytes = _json_bytes(headers.get(_JSON_BYTES), len(body))
     document = _parse(body[:json_bytes])
     items = document.get("inputs")
-    model = _declared((item.get("name"), item.get("datatype")) for item in _objects(items))
+    model = _declared(((item.get("name"), item.get("datatype")) for item in _objects(items)), names)
     request, _ = decode_request(body, model, json_bytes)
     return request.inputs, {spec.name: spec.datatype for spec in model.requests.inputs}
 
 
-def _read_grpc(headers: Mapping[bytes, bytes], body: bytes, most_bytes: int) -> tuple[Tensors, dict[str, Datatype]]:
+def _read_grpc(
+    headers: Mapping[bytes, bytes], body: bytes, names: Collection[str], most_bytes: int
+) -> tuple[Tensors, dict[str, Datatype]]:
     if len(body) < _PREFIX.size or len(body) - _PREFIX.size != _PREFIX.unpack_from(body)[1] or body[0] > 1:
         raise _invalid("the body must be one whole gRPC message")
     data = body[_PREFIX.size :]
@@ -101,7 +105,7 @@ def _read_grpc(headers: Mapping[bytes, bytes], body: bytes, most_bytes: int) -> 
         message = pb.ModelInferRequest.FromString(data)
     except DecodeError as error:
         raise _invalid("the message is no ModelInferRequest") from error
-    model = _declared((item.name, item.datatype) for item in message.inputs)
+    model = _declared(((item.name, item.datatype) for item in message.inputs), names)
     return decode_message(message, model, None).inputs, {spec.name: spec.datatype for spec in model.requests.inputs}
 
 
@@ -139,7 +143,7 @@ def _objects(items: Any) -> list[dict[str, Any]]:
     return items
 
 
-def _declared(inputs: Iterable[tuple[Any, Any]]) -> _Declared:
+def _declared(inputs: Iterable[tuple[Any, Any]], names: Collection[str]) -> _Declared:
     specs: dict[str, TensorSpec] = {}
     for name, datatype in inputs:
         if not isinstance(name, str) or not name or not isinstance(datatype, str) or datatype not in _DATATYPES:
@@ -147,7 +151,8 @@ def _declared(inputs: Iterable[tuple[Any, Any]]) -> _Declared:
         if name in specs:
             raise _invalid(f"input {name!r} is there twice")
         specs[name] = TensorSpec(name=name, datatype=Datatype(datatype), shape=())
-    return _Declared(Requests(tuple(specs.values())))
+    # Whether text may be missing only the model knows; where the rule does not look it may be.
+    return _Declared(Requests(tuple(specs.values()), blank=frozenset(specs.keys() - set(names))))
 
 
 def _values(tensor: Tensor, datatype: Datatype) -> list[Any]:

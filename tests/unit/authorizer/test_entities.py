@@ -4,6 +4,7 @@ import gzip
 import json
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from sluice_authorizer.paths import Form
 from sluice_runtime.errors import RequestError
 from sluice_runtime.protocol.codec import decode_request
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
+from sluice_runtime.signature import Requests
 from unit.authorizer.parts import asked, question
 from unit.serving.fakes import model_of, spec
+from unit.serving.intake.packages import CITY, SIZE, intake, references
 
 MOST = 100_000
 JSON = {b"content-type": b"application/json"}
@@ -237,6 +240,34 @@ def test_frames_that_are_wrong_are_refused():
     refused(grpc(framed(gzip.compress(data), 1)))
     refused(grpc(framed(data, 1), {b"grpc-encoding": b"gzip"}))
     refused(grpc(framed(gzip.compress(data), 1), {b"grpc-encoding": b"br"}))
+
+
+SHOP = intake(features=references(), variables=[{"name": "city", "nullable": True}])
+
+
+@dataclass
+class Shop:
+    """A model that knows stores by their ids, and asks a feature store for the rest."""
+
+    requests: Requests = SHOP.requests
+
+
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+def test_the_keys_that_features_are_looked_up_by_are_what_a_rule_sees(shape):
+    rain = {"name": "rain", "datatype": "FP32", "shape": [2, 1], "data": [None, 1.5]}
+    city = {"name": "city", "datatype": "BYTES", "shape": [2, 1], "data": [None, ""]}
+    content = body({**tensor(data=[42, 43]), "shape": shape}, rain, city)
+    request, _ = decode_request(content, Shop())
+    asked_for = SHOP.draft(request.inputs).entities["store_id"].tolist()
+    assert rest(content) == {"store_id": asked_for} == {"store_id": [42, 43]}
+    assert "must hold text" in refused(rest(content, names=("city",)))
+
+
+def test_a_request_without_its_key_is_refused_though_the_model_might_take_it():
+    free = intake(features=references({**SIZE, "requestWins": True}, {**CITY, "requestWins": True}))
+    assert "store_id" in free.requests.optional
+    content = body({"name": "size", "datatype": "FP32", "shape": [1, 1], "data": [5]})
+    assert "no input 'store_id'" in refused(rest(content), Why.DATA)
 
 
 MODEL = model_of(spec("store_id", Datatype.INT64, -1))

@@ -200,9 +200,14 @@ def _pushed(package: Package, store: str, endpoint: str | None) -> str:
 
 def _replayed(package: Package) -> None:
     """The runtime itself, where it is installed, has the last word."""
-    replay(package)
+    if not replay(package):
+        _warn("the sample was not replayed, as the runtime is not installed here; the cluster does before it serves")
+
+
+def _warn(message: str) -> None:
+    print(f"sluice: {message}", file=sys.stderr)  # noqa: T201
 
 
 def _fault(message: str) -> int:
-    print(f"sluice: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    _warn(" ".join(message.split()))
     return 1

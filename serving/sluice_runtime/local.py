@@ -28,6 +28,9 @@ from sluice_store.fetching import fetch_package
 
 INTERRUPTED = 130
 
+_PATIENCE = 5.0
+"""Seconds for the feature store, which at home is seldom next door."""
+
 
 def main(run: LocalRun) -> int:
     """Serve until Ctrl-C. Returns the exit status: 1 with one line on stderr where the package cannot be served."""
@@ -66,7 +69,7 @@ def prepare(run: LocalRun, scratch: Path) -> tuple[RuntimeConfig, Package]:
         "grpc_port": run.grpc_port,
         "threads": run.threads,
         "providers": run.providers,
-        "features": None if run.features_url is None else {"url": run.features_url},
+        "features": None if run.features_url is None else {"url": run.features_url, "timeout_seconds": _PATIENCE},
         # This machine is no image: what is installed tells whether a package's code has its libraries.
         "environment_file": None,
         # Nobody routes to this process, so nobody has to be waited for.

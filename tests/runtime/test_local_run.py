@@ -16,7 +16,10 @@ import pytest
 
 from runtime.harness import PATIENCE, SERVING, package_of
 from runtime.models import trained
+from runtime.shops import ROW as ROW_OF_SHOP
+from runtime.shops import shop_package
 from sluice.archive import write_archive
+from support.feature_store import feature_store_aside
 from support.ports import free_port
 
 ROW = json.dumps([[0.5] * 30])
@@ -117,6 +120,15 @@ def test_a_package_answers_without_being_served_before(package: Path, tmp_path: 
     assert json.loads(done.stdout)["model_name"] == "shop"
 
 
+def test_a_package_with_features_is_tried_at_home(tmp_path: Path) -> None:
+    with feature_store_aside(rows={42: ROW_OF_SHOP}) as store:
+        words = ("--features-url", store.url, "--input", '{"store_id": 42}')
+        done = sluice("predict", shop_package(tmp_path), *words, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["size_out"] == [[100.5]]
+    assert done.stderr.splitlines()[-1] == "sluice: rain=imputed(1)"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -125,6 +137,7 @@ def test_a_package_answers_without_being_served_before(package: Path, tmp_path: 
         (("run", "ftp://models/m.tar.gz"), "known scheme"),
         (("predict", "nowhere", "--input", "[1]"), "does not exist"),
         (("predict", "http://127.0.0.1:9", "--model", "m", "--input", "[1]"), "127.0.0.1:9"),
+        (("predict", "http://127.0.0.1:9", "--features-url", "http://f", "--input", "[1]"), "has its own"),
     ],
 )
 def test_a_fault_is_one_line_that_says_what_is_wrong(words: tuple[str, ...], told: str, tmp_path: Path) -> None:

@@ -63,6 +63,26 @@ def test_several_inputs_come_by_name(text: str) -> None:
     assert tensors(text, PERSON) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"age": 31}', [("age", [1, 1], [31])]),
+        ("31", [("age", [1, 1], [31])]),
+        ("[31, 7]", [("age", [2, 1], [31, 7])]),
+        ('[{"age": 31, "vip": null}]', [("age", [1, 1], [31]), ("vip", [1], [None])]),
+        ("city,age,note\nEde,7,x", [("age", [1, 1], [7]), ("city", [1, 1], ["Ede"])]),
+        ("31\n7", [("age", [2, 1], [31, 7])]),
+    ],
+)
+def test_what_may_be_left_out_need_not_be_there(text: str, expected: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / ("data.json" if text[0] in '{["' or text == "31" else "data.csv")
+    file.write_text(text)
+    request = read_request(str(file), PERSON, {"city", "vip"})
+    assert [(item["name"], item["shape"], item["data"]) for item in request["inputs"]] == expected
+    with pytest.raises(ValueError, match="missing: age"):
+        read_request('{"city": "Ede"}', PERSON, {"city", "vip"})
+
+
 def test_a_whole_request_of_the_protocol_is_sent_as_it_is() -> None:
     text = '{"id": "7", "inputs": [], "outputs": [{"name": "y"}]}'
     assert read_request(text, ROWS) == {"id": "7", "inputs": [], "outputs": [{"name": "y"}]}

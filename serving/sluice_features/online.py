@@ -109,7 +109,7 @@ class OnlineStore:
             last = attempt == ATTEMPTS - 1
             try:
                 return self._once(path, body)
-            except httpx.TransportError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 if last:
                     words = self._secrets.scrubbed(error) or type(error).__name__
                     raise unavailable(

@@ -42,7 +42,7 @@ class HttpReading:
     ) -> None:
         """`types`: of the view's columns; None: a time."""
         self._source, self._view, self._types, self._client, self._context = source, view, types, client, context
-        self._url = httpx.URL(context.secrets.filled(source.url))
+        self._url = self._address(context.secrets.filled(source.url))
         self._first = self._page(self._url)
         rows = self._rows(self._first)
         wanted = {name: _arrow(kind) for name, kind in types.items() if any(self._has(row, name) for row in rows)}
@@ -77,7 +77,7 @@ class HttpReading:
             following = _at(page, self._source.next) if self._source.next else None
             if not following:
                 return
-            url = self._url.join(str(following))
+            url = self._address(str(self._url.join(self._address(str(following)))))
             # Its headers, with their credentials, are for the API alone.
             if (url.scheme, url.host, url.port) != (self._url.scheme, self._url.host, self._url.port) or url in seen:
                 raise invalid(
@@ -99,13 +99,13 @@ class HttpReading:
         for attempt in range(ATTEMPTS):
             try:
                 status, body = self._get(url)
-            except httpx.TransportError as error:
-                status, body = 503, str(error).encode() or type(error).__name__.encode()
-            if status < 500 and status not in _TRY_AGAIN:
-                break
+                if status < 500 and status not in _TRY_AGAIN:
+                    break
+                words = f"answered {status}: {body[:200].decode(errors='replace')}"
+            except httpx.HTTPError as error:
+                words = f"does not answer ({error or type(error).__name__})"
             if attempt == ATTEMPTS - 1:
-                words = self._context.secrets.scrubbed(body[:200].decode(errors="replace"))
-                raise unavailable(f"{self._shown(url)} answered {status}: {words}")
+                raise unavailable(f"{self._shown(url)} {self._context.secrets.scrubbed(words)}")
         if status != 200:
             raise invalid(f"{self._shown(url)} answered {status}; check the source's url and headers")
         try:
@@ -121,6 +121,12 @@ class HttpReading:
                 if len(body) > MAX_PAGE_BYTES:
                     raise invalid(f"{self._shown(url)} answers more than {MAX_PAGE_BYTES} bytes; ask for smaller pages")
             return response.status_code, bytes(body)
+
+    def _address(self, text: str) -> httpx.URL:
+        try:
+            return httpx.URL(text)
+        except httpx.InvalidURL as error:
+            raise invalid(f"{self._context.secrets.scrubbed(text.partition('?')[0])} is no URL: {error}") from error
 
     def _shown(self, url: httpx.URL) -> str:
         """As it may stand in logs: what is behind the question mark is often a password."""

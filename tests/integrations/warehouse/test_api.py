@@ -61,6 +61,8 @@ def always(status: int, body: bytes = b"", **headers: str) -> Answer:
         (changed(1, lambda page: page.update(data=7)), WRONG, "no list of objects at data.items"),
         (always(302, Location="http://192.0.2.1/"), WRONG, "answered 302; check the source's url"),
         (always(404), WRONG, "answered 404"),
+        (always(200, b"no gzip at all", **{"Content-Encoding": "gzip"}), AWAY, "does not answer"),
+        (changed(0, lambda page: page.update(next="http://a:port/")), WRONG, "is no URL"),
         (always(200, b"<html>"), WRONG, "answers no JSON"),
         (always(200, b"[]"), WRONG, "no list of objects"),
         (always(503, b"of-the-api is down"), AWAY, r"answered 503: \$\{TOKEN\} is down"),

@@ -3,11 +3,13 @@
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from runtime.lookups import DEFAULTS, PATIENT, ROW, asking, listed, until
 from sluice_runtime.errors import Kind, RequestError
+from sluice_runtime.features import source
 from sluice_runtime.features.circuit import FAILURES_BEFORE_PAUSE
 from sluice_runtime.features.http import MAX_ANSWER_BYTES
 from sluice_runtime.features.source import Fetched
@@ -230,3 +232,24 @@ async def test_a_mixture_of_failures_never_gives_anything_but_the_truth_or_a_tol
                 assert listed(one) == ({name: [value] for name, value in DEFAULTS.items()} if one.notes else truth)
         assert told
         released.set()
+
+
+async def test_an_outage_is_in_the_log_now_and_then_and_a_token_never_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    async with feature_store(rows={1: ROW}) as store, asking(store, credentials_dir=str(tmp_path)) as s:
+        store.manner = lambda call: forbidden(store, call)
+        for _ in range(5):
+            with pytest.raises(RequestError) as caught:
+                await s.find([1])
+            assert '"no"' not in caught.value.message, "the store's words are not for callers"
+        await store.stop()
+        with pytest.raises(RequestError):
+            await s.find([1])
+    told = [record.getMessage() for record in caplog.records if record.name == source.__name__]
+    assert told[0] == (
+        '1 calls of the feature store failed; the latest: the feature store answers with status 403: "no"'
+    )
+    assert len(told) < 6, "each call is told"
+    assert "s3cret" not in caplog.text

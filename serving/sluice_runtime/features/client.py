@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Sequence
 from enum import StrEnum
@@ -15,8 +14,6 @@ from sluice.failures import PackageError, Reason
 from sluice_runtime.features.credentials import Credentials
 from sluice_runtime.features.http import Address, Answer, BrokenError, Connection, TooLargeError, connect
 from sluice_runtime.features.rows import Key
-
-log = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 15.0
 """How long a connection is kept without use; Feast closes it after 30 s."""
@@ -43,13 +40,15 @@ class Trouble(StrEnum):
 
 
 class StoreError(Exception):
-    """A call that brought no features. `message` is for callers: it says nothing that the store said.
+    """A call that brought no features. `message` is for callers; `detail`, which is not, says more.
 
     `away`: the store is not there, and others need not ask it now. `divides`: it may have been one of the keys alone.
     """
 
-    def __init__(self, trouble: Trouble, message: str, *, away: bool = False, divides: bool = False) -> None:
-        super().__init__(message)
+    def __init__(
+        self, trouble: Trouble, message: str, detail: object = "", *, away: bool = False, divides: bool = False
+    ) -> None:
+        super().__init__(f"{message}: {detail}" if detail else message)
         self.trouble = trouble
         self.message = message
         self.away = away
@@ -90,12 +89,11 @@ class Client:
             message = f"the feature store did not answer within {self._seconds:g} s"
             raise StoreError(Trouble.TIMEOUT, message, away=True) from error
         except BrokenError as error:
-            raise StoreError(Trouble.BROKEN, "the feature store broke its answer off", away=True) from error
+            raise StoreError(Trouble.BROKEN, "the feature store broke its answer off", error, away=True) from error
         except TooLargeError as error:
             raise StoreError(Trouble.INVALID, "the feature store's answer is too large") from error
         except OSError as error:
-            log.warning("the feature store cannot be reached: %s", error)
-            raise StoreError(Trouble.UNREACHABLE, "the feature store cannot be reached", away=True) from error
+            raise StoreError(Trouble.UNREACHABLE, "the feature store cannot be reached", error, away=True) from error
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -138,8 +136,8 @@ class Client:
         try:
             return self._credentials.headers()
         except (OSError, ValueError) as error:
-            log.error("the feature store's token cannot be used: %s", error)
-            raise StoreError(Trouble.UNREACHABLE, "the feature store cannot be asked", away=True) from error
+            message = "the feature store cannot be asked"
+            raise StoreError(Trouble.UNREACHABLE, message, f"token: {type(error).__name__}", away=True) from error
 
     def _trusts(self) -> ssl.SSLContext | None:
         """Whom to trust; connections that were made when it was somebody else are closed."""
@@ -155,10 +153,9 @@ class Client:
 def _body(answer: Answer) -> bytes:
     if answer.status == 200:
         return answer.body
-    log.warning("the feature store answers %d: %s", answer.status, _excerpt(answer.body))
     message = f"the feature store answers with status {answer.status}"
     away, divides = answer.status in _AWAY, answer.status in _OF_A_KEY
-    raise StoreError(Trouble.STATUS, message, away=away, divides=divides)
+    raise StoreError(Trouble.STATUS, message, _excerpt(answer.body), away=away, divides=divides)
 
 
 def _excerpt(body: bytes) -> str:

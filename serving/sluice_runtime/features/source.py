@@ -7,6 +7,7 @@ as the deployment allows, and an entity asked for by many at once is asked for o
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ from sluice_runtime.features.rows import AnswerError, Key, Reader, Row
 from sluice_runtime.signature import Tensors
 
 __all__ = ["FeatureSource", "Fetched", "Lookup", "Receiver"]
+
+log = logging.getLogger(__name__)
+
+_REPORT_SECONDS = 10.0
 
 MOST_ENTITIES = 4096
 """Different ones in one request."""
@@ -80,6 +85,8 @@ class FeatureSource:
         self._reader = Reader(references, datatypes)
         self._cache = Cache(lookup.cache_seconds, lookup.cache_entries)
         self._clock = clock
+        self._failures = 0
+        self._reported_at = -_REPORT_SECONDS
         folder = Path(lookup.credentials_dir) if lookup.credentials_dir else None
         self._client = Client(lookup.url, references, Credentials(folder), lookup.timeout_seconds)
         least, most = _ROWS_OF_A_CALL
@@ -133,9 +140,12 @@ class FeatureSource:
             rows = self._reader.read(body, keys, self.now())
         except AnswerError as error:
             outcome = Trouble.INVALID.value
-            raise StoreError(Trouble.INVALID, f"the feature store's answer is of no use: {error}") from error
+            message = f"the feature store's answer is of no use: {error}"
+            self._report(message)
+            raise StoreError(Trouble.INVALID, message) from error
         except StoreError as error:
             outcome = error.trouble.value
+            self._report(error)
             raise
         finally:
             self.metrics.call(outcome, time.perf_counter() - started)
@@ -143,6 +153,14 @@ class FeatureSource:
             self._cache.put(key, row, asked_at)
         self.metrics.keys("store", len(keys))
         return rows
+
+    def _report(self, error: object) -> None:
+        """Log a failure, but not hundreds a second: metrics count them all."""
+        self._failures += 1
+        now = time.monotonic()
+        if now - self._reported_at >= _REPORT_SECONDS:
+            log.warning("%d calls of the feature store failed; the latest: %s", self._failures, error)
+            self._failures, self._reported_at = 0, now
 
 
 class Lookup:

@@ -19,13 +19,14 @@ from sluice_runtime.intake.intake import Draft, Fetched, Intake
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.running import Receiver, Work
 from sluice_runtime.signature import Requests, Signature, Tensor, Tensors
+from sluice_runtime.tracing import Trace
 
 
 @dataclass(slots=True)  # not frozen: that makes each construction three times as dear
 class InferRequest:
     """A decoded request. Without `outputs` the caller gets all of them. `timeout`: seconds it is willing to wait.
 
-    `notes`: what its caller is told beside the prediction, once it was taken in.
+    `notes`: what its caller is told beside the prediction, once it was taken in. `trace`: None where none is wanted.
     """
 
     inputs: Tensors
@@ -33,6 +34,7 @@ class InferRequest:
     id: str | None = None
     timeout: float | None = None
     notes: str = ""
+    trace: Trace | None = None
 
 
 @dataclass(slots=True)
@@ -174,7 +176,7 @@ class Plane:
             work.take(self._work(model, request, receiver))
             model.batcher.submit(work)
 
-        work.ask(model.lookup, draft, model.batcher, queue)
+        work.ask(model.lookup, draft, model.batcher, queue, request.trace)
         return work
 
     def _queue(self, model: Model, intake: Intake, request: InferRequest, receiver: Receiver, draft: Draft) -> Work:

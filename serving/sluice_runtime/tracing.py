@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span
+
+TRACE = "sluice.trace"
+"""Where an ASGI scope carries the prediction's `Trace`."""
 
 EXPORTER_ENV = "OTEL_TRACES_EXPORTER"
 _PROTOCOL_ENVS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -93,9 +97,28 @@ class Spans:
             span.set_status(Status(StatusCode.ERROR))
         span.end()
 
+    def part(self, span: Span, name: str, attributes: Mapping[str, str | int]) -> Span:
+        """A span of something that a prediction waits for."""
+        from opentelemetry.trace import SpanKind, set_span_in_context  # noqa: PLC0415
+
+        told = {**self._attributes, **attributes}
+        return self._tracer.start_span(name, set_span_in_context(span), SpanKind.INTERNAL, attributes=told)
+
     def close(self) -> None:
         """Let the last spans leave; takes 30 s at most, the SDK's own limit."""
         self._provider.shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A prediction's place in its trace."""
+
+    spans: Spans
+    span: Span
+
+    def part(self, name: str, **attributes: str | int) -> Callable[[], None]:
+        """Something begins that the prediction waits for; what is returned is called when it has ended."""
+        return self.spans.part(self.span, name, {f"sluice.{key}": value for key, value in attributes.items()}).end
 
 
 class Traced:
@@ -124,6 +147,7 @@ class Traced:
                 status = message["status"]
             await send(message)
 
+        scope[TRACE] = Trace(self._spans, span)
         try:
             await self._app(scope, receive, send_and_note)
         finally:

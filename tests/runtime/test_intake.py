@@ -168,6 +168,41 @@ def test_many_callers_are_answered_each_with_its_own(shop: Running) -> None:
     assert [given(answer)["size"] for answer in answers] == [[100.5], [7.0]] * 40
 
 
+def test_marked_requests_leave_digests_whoever_filled_them_in(shop: Running) -> None:
+    for mark, store_id in (("right", 1), ("wrong", 77)):
+        body = {"inputs": tensors(store_id=[store_id], crew=[1, None])}
+        shop.client.post("/v2/models/shop/infer", json=body, headers={"x-sluice-compare": mark})
+    kept = {one["id"]: one for one in shop.client.get("/answers").json()["answers"]}
+    assert kept["right"]["outputs"]["size_out"]["values"] == [100.5]
+    assert kept["wrong"]["error"] == 404
+
+
+def test_a_lookup_is_a_span_below_its_predictions(tmp_path: Path, store: Store) -> None:
+    config = config_for(shop_package(tmp_path), features={"url": store.url, "timeoutSeconds": 10}, drain_seconds=0)
+    with serving(config, OTEL_TRACES_EXPORTER="console") as running:
+        assert ask(running, store_id=[1, 2], crew=[1, None] * 2).status_code == 200
+        client = Client(running)
+        with client.channel:
+            client.infer(("store_id", "INT64", [1], [1]))
+        running.client.close()
+        running.process.terminate()
+        assert running.process.wait(PATIENCE) == 0
+    spans = list(documents((tmp_path / "stdout").read_text()))
+    assert [span["name"] for span in spans] == ["features", "infer"] * 2
+    for lookup, prediction, rows in ((*spans[:2], 2), (*spans[2:], 1)):
+        assert lookup["parent_id"] == prediction["context"]["span_id"]
+        assert (lookup["attributes"]["sluice.rows"], lookup["attributes"]["sluice.features"]) == (rows, 3)
+
+
+def documents(text: str) -> Iterator[dict[str, Any]]:
+    """JSON documents, one after another."""
+    reader = json.JSONDecoder()
+    while text := text.lstrip():
+        document, end = reader.raw_decode(text)
+        yield document
+        text = text[end:]
+
+
 class Held:
     """Calls of the store hang, or go on."""
 

@@ -15,6 +15,7 @@ from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.intake.intake import Draft, Fetched
 from sluice_runtime.running import Work
 from sluice_runtime.signature import Tensors
+from sluice_runtime.tracing import Trace
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Incoming(Work):
 
     _wait: Wait | None = None
 
-    def ask(self, store: Lookup, draft: Draft, batcher: Batcher, queue: Queue) -> None:
+    def ask(self, store: Lookup, draft: Draft, batcher: Batcher, queue: Queue, trace: Trace | None = None) -> None:
         """Ask the store for what is missing, then queue. Errors that come later are told to the receiver.
 
         Raises:
@@ -70,6 +71,8 @@ class Incoming(Work):
         until = asyncio.get_running_loop().time() + batcher.seconds_for(self)
         batcher.reserve(self)
         wait = self._wait = Wait(self, batcher, until, queue)
+        if trace is not None:
+            wait.ended = trace.part("features", rows=draft.rows, features=len(draft.gaps))
         try:
             wait.asking = store.lookup(draft.entities, draft.asked, draft.rows, until, wait)
         except BaseException:
@@ -96,7 +99,7 @@ class Incoming(Work):
 class Wait:
     """A request that waits for the store, in whose queue it holds a place. `until`: the loop's time it has."""
 
-    __slots__ = ("_batcher", "_queue", "_until", "_work", "asking", "early", "said")
+    __slots__ = ("_batcher", "_queue", "_until", "_work", "asking", "early", "ended", "said")
 
     def __init__(self, work: Incoming, batcher: Batcher, until: float, queue: Queue) -> None:
         self._work: Incoming | None = work
@@ -104,6 +107,7 @@ class Wait:
         self._until = until
         self._queue = queue
         self.asking: Asking | None = None
+        self.ended: Callable[[], None] | None = None
         # While the store is still being asked its answer is kept, so that what is wrong is raised to who asks.
         self.early = True
         self.said: Fetched | Exception | None = None
@@ -133,6 +137,8 @@ class Wait:
             self._work.come()
             self._work = self.asking = None
             self._batcher.release()
+            if self.ended is not None:
+                self.ended()
 
     def go_on(self, said: Fetched | Exception) -> None:
         """Queue the request, for as long as there is time left.

@@ -17,6 +17,7 @@ from sluice_runtime.protocol.pb import open_inference_pb2 as pb
 from sluice_runtime.protocol.status import STATUSES, Status
 from sluice_runtime.running import Work
 from sluice_runtime.signature import Tensor
+from sluice_runtime.tracing import Trace
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -60,6 +61,8 @@ class Infer(Unary):
         if left is not None and left <= 0:
             raise RequestError(Kind.DEADLINE, "no prediction within the time given")
         self._request = decode_message(message, model, left)
+        if self._span is not None and self.site.spans is not None:
+            self._request.trace = Trace(self.site.spans, self._span)
         self._work = plane.submit(model, self._request, self)
 
     def refuse_large(self, error: RequestError) -> None:

@@ -35,6 +35,7 @@ from sluice_runtime.protocol.replies import (
     send_error,
 )
 from sluice_runtime.protocol.repository import index, wants_ready_only
+from sluice_runtime.tracing import TRACE
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,7 @@ class Rest:
         else:
             decoded = decode_request(body, model, wishes.json_bytes, wishes.timeout)
         request, form = decoded
+        request.trace = scope.get(TRACE)
         work = self._plane.submit(model, request)
         if model.lookup is not None or not model.batcher.inline:
             await finished_or_gone(work.future, receive)

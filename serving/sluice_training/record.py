@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
+from sluice import __version__
 from sluice.model import Model
 from sluice_training.errors import TrainingError
 
@@ -24,6 +25,7 @@ ALWAYS = ("numpy", "onnx", "onnxruntime", "pyarrow", "scikit-learn", "scipy", "s
 MAX_FILES = 1_000
 MAX_BYTES = 16 * 1024**2
 NOTEBOOK = "__main__"
+OURSELVES = "sluice-serving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ def libraries(code: Code) -> dict[str, str]:
     known = packages_distributions()
     imported = {name for text in code.files.values() for name in _imported(text)}
     named = {distribution for name in imported for distribution in known.get(name, ())}
-    found = {"python": platform.python_version()}
-    for name in sorted({*ALWAYS, *(item.lower() for item in named)}):
+    # A checkout is installed without saying so; a wheel says so.
+    found = {"python": platform.python_version(), OURSELVES: __version__}
+    for name in sorted({*ALWAYS, *(item.lower() for item in named)} - {OURSELVES}):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

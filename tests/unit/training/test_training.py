@@ -47,7 +47,7 @@ def test_the_package_holds_all_that_is_known_of_the_model(revenue: Trained, tmp_
     assert manifest.training is not None
     assert manifest.training.seed == 3
     assert set(manifest.training.parameters) == {"alpha", "fit_intercept"}
-    assert {"python", "numpy", "scikit-learn"} <= set(manifest.training.libraries)
+    assert {"python", "sluice-serving", "numpy", "scikit-learn"} <= set(manifest.training.libraries)
     assert isinstance(statistics.variables["size"], Numeric)
     assert isinstance(statistics.variables["city"], Categorical)
     assert statistics.outputs["revenue"].count == statistics.rows

@@ -71,6 +71,7 @@ def _settled() -> int:
 
 
 def _job(chosen: argparse.Namespace) -> str:
+    _check_places(chosen)
     if chosen.image_folder:
         return manifests(chosen, chosen.model.partition(":")[0], {})
     kind = _class(chosen.model, chosen.model_version)

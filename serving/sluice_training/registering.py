@@ -92,7 +92,10 @@ def check_address(url: str) -> None:
     Raises:
         TrainingError: it cannot.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise TrainingError("credentials do not belong in --register; set MLFLOW_TRACKING_USERNAME and _PASSWORD")
+    if parts.scheme not in ("http", "https"):
         raise TrainingError(f"{url!r} is no address of an MLflow server; write http://HOST:PORT")
 
 

@@ -104,7 +104,11 @@ def test_where_no_registry_answers_the_package_is_there_all_the_same(tmp_path: P
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(("--register", "mlflow:5000"), "is no address of an MLflow server"), (("--push", "ftp://x"), "no known store")],
+    [
+        (("--register", "mlflow:5000"), "is no address of an MLflow server"),
+        (("--register", "http://me:word@mlflow:5000"), "credentials do not belong in --register"),
+        (("--push", "ftp://x"), "no known store"),
+    ],
 )
 def test_a_place_that_is_none_is_told_before_training(words: tuple[str, str], message: str, tmp_path: Path) -> None:
     place = desk(tmp_path / "desk")

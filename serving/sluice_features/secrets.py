@@ -18,6 +18,10 @@ _PASSWORDS = (
     re.compile(r"://[^/\s:@]*:([^@\s]+)@"),
     re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE),
 )
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+LONGEST = 500
+"""Some libraries tell all of a server's answer."""
+
 _SHORTEST = 3
 """Characters; what is shorter is no secret, and would be found in every word."""
 
@@ -42,11 +46,12 @@ class Secrets:
         return Secrets({**self._environ, name: value})
 
     def scrubbed(self, message: object) -> str:
-        """One line in which no value, and no password in a value, can be read."""
-        line = " ".join(str(message).split())
+        """One line of LONGEST letters at most, in which no value, and no password in a value, can be read."""
+        line = " ".join(_COLOURS.sub("", str(message)).split())
         for value, name in sorted(self._told.items(), key=lambda item: -len(item[0])):
             line = line.replace(value, name)
-        return line
+        # Cut last: half of a secret would not be known again.
+        return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
 
     def _value(self, name: str) -> str:
         value = self._environ.get(name)

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 from sluice_features.datatypes import is_time
 from sluice_features.errors import FeaturesError, invalid, unavailable
 from sluice_features.memory import duckdb_settings, too_little_memory
-from sluice_features.sources.reading import Context, Window, batch_rows, quoted, selection, statement
+from sluice_features.sources.reading import Context, Window, batch_rows, quoted, selection, statement, unreadable
 from sluice_features.sources.types import Delta, DuckDb, Parquet
 
 
@@ -96,9 +96,7 @@ def parquet_dataset(place: str, context: Context) -> ds.Dataset:
     except FileNotFoundError as error:
         raise invalid(f"there is nothing at {context.secrets.scrubbed(place)}") from error
     except (OSError, pa.ArrowException) as error:
-        raise unavailable(
-            f"{context.secrets.scrubbed(place)} cannot be read: {context.secrets.scrubbed(error)}"
-        ) from error
+        raise unreadable(place, error, context) from error
 
 
 def delta_dataset(place: str, context: Context) -> ds.Dataset:
@@ -111,9 +109,7 @@ def delta_dataset(place: str, context: Context) -> ds.Dataset:
     except TableNotFoundError as error:
         raise invalid(f"there is no Delta table at {context.secrets.scrubbed(place)}") from error
     except (DeltaError, OSError) as error:
-        raise unavailable(
-            f"{context.secrets.scrubbed(place)} cannot be read: {context.secrets.scrubbed(error)}"
-        ) from error
+        raise unreadable(place, error, context) from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,11 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from sluice_features.errors import FeaturesError, invalid, unavailable
 from sluice_features.secrets import Secrets
+
+# As Arrow, as Delta's library, and as most servers say it.
+_REFUSED = re.compile(r"ACCESS_DENIED|Permission denied|\b40[13]\b")
 
 _PLAIN = "%Y-%m-%d %H:%M:%S.%f"
 _MOMENT = f"{_PLAIN}+00"
@@ -60,6 +65,14 @@ class Context:
         """A path that begins at the definitions' folder, or a URI as it is; variables are filled in."""
         filled = self.secrets.filled(text)
         return filled if "://" in filled else str(self.folder / filled)
+
+
+def unreadable(place: str, error: Exception, context: Context) -> FeaturesError:
+    """What to tell of a library's error about a place: whether it refuses, or may answer the next time."""
+    told = f"{context.secrets.scrubbed(place)} cannot be read: {context.secrets.scrubbed(error)}"
+    if _REFUSED.search(str(error)):
+        return invalid(f"{told}; check the credentials in the environment, and what they may do")
+    return unavailable(told)
 
 
 class Reading(Protocol):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow.fs
 
 from sluice_features.definitions import Definitions, View
-from sluice_features.errors import invalid, unavailable
-from sluice_features.sources.reading import Context
+from sluice_features.errors import invalid
+from sluice_features.sources.reading import Context, unreadable
 from sluice_features.sources.types import ONLY_TABLE, Parquet, Spark
 
 DONE = "_SUCCESS"
@@ -71,7 +71,7 @@ def job(source: Spark, view: View, folder: Path) -> str:
         view=view.name,
         file=f"spark_{view.name}.py",
         query=repr(str(view.query).strip().rstrip(";")),
-        output=repr(f"{place.rstrip('/')}/{_part(view)}"),
+        output=repr(f"{place.rstrip('/')}/{part_of(view)}"),
         app=repr(f"sluice features: {view.name}"),
         columns=", ".join(map(repr, view.columns)),
     )
@@ -83,14 +83,12 @@ def output_of(source: Spark, view: View, context: Context) -> Parquet:
     Raises:
         FeaturesError: FeaturesInvalid where no job has run to its end.
     """
-    place = f"{context.place(source.output).rstrip('/')}/{_part(view)}"
+    place = f"{context.place(source.output).rstrip('/')}/{part_of(view)}"
     try:
         files, path = pyarrow.fs.FileSystem.from_uri(place if "://" in place else Path(place).absolute().as_uri())
         done = files.get_file_info(f"{path}/{DONE}").type is pyarrow.fs.FileType.File
     except OSError as error:
-        raise unavailable(
-            f"{context.secrets.scrubbed(place)} cannot be read: {context.secrets.scrubbed(error)}"
-        ) from error
+        raise unreadable(place, error, context) from error
     if not done:
         raise invalid(
             f"the Spark job of view {view.name} has not run to its end: there is no "
@@ -99,6 +97,7 @@ def output_of(source: Spark, view: View, context: Context) -> Parquet:
     return Parquet(tables={ONLY_TABLE: place})
 
 
-def _part(view: View) -> str:
+def part_of(view: View) -> str:
+    """The folder of a view below its source's `output`."""
     told = "\n".join([str(view.query), *view.columns])
     return f"{view.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"

@@ -21,6 +21,8 @@ ENVIRON = {
         ("${LIBPQ}", "not two words", "not ${LIBPQ}"),
         ("Bearer ${TOKEN}", "header Bearer abcdef", "header Bearer ${TOKEN}"),
         ("${SHORT}", "a cat", "a cat"),
+        ("${TOKEN}", "\x1b[31mred\x1b[0m abcdef", "red ${TOKEN}"),
+        ("${TOKEN}", "x" * 495 + "abcdef", "x" * 495 + "${..."),
     ],
 )
 def test_values_are_taken_out_of_messages(given: str, message: str, scrubbed: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import http.client
 import json
 import signal
 import struct
@@ -73,10 +74,14 @@ def test_what_was_imputed_and_flagged_is_told_and_counted(shop: Running) -> None
     assert given(answer)["rain"] == [10, 10, 7]
     assert answer.headers["x-sluice-notes"] == "rain=imputed(2), boss=flagged(1)"
     assert answer.json()["parameters"] == {"sluice_notes": "rain=imputed(2), boss=flagged(1)"}
+    # The longer way, through the application.
+    body = {"inputs": tensors(store_id=[1, 1, 1], crew=[1, None, 9, None, None, None], rain=[500, None, 7])}
+    again = shop.client.post("/v2/models/shop/versions/3/infer", json=body)
+    assert again.headers["x-sluice-notes"] == answer.headers["x-sluice-notes"]
     after = shop.metrics()
     counted = [("impute", "range", "rain"), ("impute", "missing", "rain"), ("flag", "range", "boss")]
     for name in (VIOLATIONS.format(*one) for one in counted):
-        assert after[name] - before.get(name, 0) == 1
+        assert after[name] - before.get(name, 0) == 2
 
 
 @pytest.mark.parametrize(
@@ -231,12 +236,21 @@ def test_requests_that_wait_for_the_store_are_bounded_and_may_leave(shop: Runnin
             held.open = True
             assert [given(answer.result(PATIENCE))["size"] for answer in waits] == [[100.5], [7.0]] * 2
         held.open = False
-        with httpx.Client(base_url=shop.url, timeout=0.2, trust_env=False) as hasty, pytest.raises(httpx.ReadTimeout):
-            hasty.post("/v2/models/shop/infer", json={"inputs": tensors(store_id=[1], crew=[1, None])})
-        eventually(lambda: waiting(shop) == 0)
+        for path in ("/v2/models/shop/infer", "/v2/models/shop/versions/3/infer"):
+            leaves(shop, path)
     finally:
         held.open = True
         store.manner = None
+
+
+def leaves(running: Running, path: str) -> None:
+    """A caller that asks and hangs up is waited for no longer."""
+    body = json.dumps({"inputs": tensors(store_id=[1], crew=[1, None])})
+    caller = http.client.HTTPConnection("127.0.0.1", running.config.port, timeout=PATIENCE)
+    caller.request("POST", path, body)
+    eventually(lambda: waiting(running) == 1)
+    caller.close()
+    eventually(lambda: waiting(running) == 0)
 
 
 def test_the_lookup_counts_within_the_requests_time(shop: Running, store: Store) -> None:

@@ -96,6 +96,8 @@ class Intake:
         self.requests = self._requests()
         self._expected = [(spec.name, spec.shape, self._expect(spec)) for spec in self.requests.inputs]
         self._keys_alone = self._keyed - signature.inputs_by_name.keys()
+        fixed = (filled.fixed_rows for filled in self._filled.values())
+        self._fixed = {rows for rows in fixed if rows is not None}
 
     def nullable(self) -> list[str]:
         """Features that may be missing: the model takes them so, or the contract says what becomes of it."""
@@ -177,6 +179,8 @@ class Intake:
                 if rows is not None and rows != found[0]:
                     raise self._uneven(given)
                 rows = found[0]
+        if self._fixed and rows is not None and self._fixed != {rows}:
+            raise RequestError(Kind.INVALID, f"the request has {rows} rows, and the model takes {min(self._fixed)}")
         return 1 if rows is None else rows
 
     def _uneven(self, given: Tensors) -> RequestError:

@@ -68,6 +68,8 @@ class Filled:
         wins = clock.from_request if clock is not None else any(place.wins for place in self._places)
         self.needs_store = not all(place.wins for place in self._places)
         self.accepted = wins or (clock is None and taken < self._columns())
+        # Of a graph that takes so many rows at a time and no others.
+        self.fixed_rows = spec.shape[0] if self._places and spec.shape[0] != -1 else None
         self.sources = [
             *(["clock"] if clock is not None else []),
             *(["features"] if self._places else []),

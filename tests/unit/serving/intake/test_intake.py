@@ -177,6 +177,13 @@ def test_what_does_not_fit_is_refused_before_a_store_is_asked(given: dict[str, T
     assert refusal(intake(features=references()), given) == words
 
 
+def test_a_graph_of_fixed_rows_takes_so_many_keys() -> None:
+    made = intake((spec("size", Datatype.FP32, 2, 1),), features=references(SIZE), batchable=False)
+    draft = made.draft({"store_id": keys(4, 5)})
+    assert made.complete(draft, found(size=[7, 8]))[0]["size"].tolist() == [[7], [8]]
+    assert refusal(made, {"store_id": keys(4)}) == "the request has 1 rows, and the model takes 2"
+
+
 def test_no_rows_ask_for_nothing() -> None:
     made = intake(features=references(), variables=[{"name": "rain", "minimum": 0}])
     draft = made.draft({"store_id": keys(), "rain": np.zeros((0, 1), np.float32)})

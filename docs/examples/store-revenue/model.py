@@ -62,7 +62,7 @@ class StoreRevenue(Model):
         if algorithm == "linear":
             prepared, regressor = StandardScaler(), Ridge()
         else:
-            # No scaler: it would round, and a tree asks on which side of a threshold a value is.
+            # Trees need no scaler.
             prepared = SimpleImputer(strategy="median")
             regressor = GradientBoostingRegressor(
                 loss="huber", n_estimators=200, learning_rate=0.05, subsample=0.7, random_state=seed

@@ -13,8 +13,8 @@ from demo_store.training import Trained
 from support.report import Report
 
 CLOSE = 1e-5
-"""The promise. Features, scalers, linear models and trees are doubles all the way, so that the order of sums remains, some
-1e-15; single floats anywhere would show as about 1e-7."""
+"""The promise. Features, scalers, linear models and trees are doubles all the way, so that what remains is the order of
+sums, some 1e-15; single floats anywhere would show as about 1e-7."""
 
 MOST_SECONDS = 120.0
 

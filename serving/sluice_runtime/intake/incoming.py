@@ -146,12 +146,16 @@ class Wait:
         Raises:
             RequestError: what is wrong with it.
         """
-        work = self._work
+        work, self.said = self._work, None
         self.end()
         if work is None or work.receiver.done():
             return
         if isinstance(said, Exception):
-            raise said
+            try:
+                raise said
+            finally:
+                # Its traceback refers to this frame: without the circle it is gone when the request is.
+                del said
         work.seconds = self._until - asyncio.get_running_loop().time()
         if work.seconds <= 0:
             raise RequestError(Kind.DEADLINE, "no prediction within the time given")
@@ -162,6 +166,11 @@ class Wait:
             self.said = said
             return
         work = self._work
+        if isinstance(said, RequestError):
+            # Not raised: a traceback would refer to the request for longer than anybody waits for it.
+            self.end()
+            _fail(work, said)
+            return
         try:
             self.go_on(said)
         except RequestError as error:

@@ -1,6 +1,7 @@
 """Requests that wait for their features: places in the queue, callers that leave, time that runs out."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -173,6 +174,40 @@ async def test_the_lookup_is_a_part_of_the_time_that_a_request_has() -> None:
     await asyncio.sleep(0.01)
     shop.store.asked[3].receiver.set_result(found(x=[1]))
     assert (await refused(late)).kind is Kind.DEADLINE
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("outcome", [found(x=[3]), RequestError(Kind.UNKNOWN, "no such store")])
+async def test_a_request_is_gone_at_once_when_it_was_answered(at_once: bool, outcome: Found | RequestError) -> None:
+    shop = Shop(FakeStore(outcome if at_once else None))
+
+    async def ask() -> None:
+        try:
+            _, work = shop.ask(1)
+        except RequestError as error:
+            assert error is outcome  # noqa: PT017 - `raises` would keep it
+            return
+        asking = shop.store.asked.pop()
+        if not at_once and isinstance(outcome, Found):
+            asking.receiver.set_result(outcome)
+        elif isinstance(outcome, RequestError):
+            asking.receiver.set_exception(outcome)
+        await asyncio.wait([work.future])
+        work.future.exception()
+
+    for _ in range(3):
+        await ask()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            await ask()
+            shop.store.asked.clear()
+            if isinstance(outcome, RequestError):
+                outcome.__traceback__ = None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 async def test_what_fits_no_model_reaches_no_store() -> None:

@@ -26,6 +26,7 @@ _DOCKERFILE = """\
 ARG BASE_IMAGE={base}
 FROM ${{BASE_IMAGE}} AS environment
 USER 0:0
+ARG PIP_INDEX_URL
 COPY requirements.lock /tmp/requirements.lock
 RUN python3 -m venv /tmp/installer \\
     && /tmp/installer/bin/pip --python /opt/venv/bin/python install --no-cache-dir --only-binary=:all: \\

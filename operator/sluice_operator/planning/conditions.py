@@ -14,7 +14,7 @@ from sluice_operator.api.access import AccessMode
 from sluice_operator.api.endpoint import PlainHTTP
 from sluice_operator.api.resource import Reported
 from sluice_operator.api.status import Condition, ConditionStatus, FeaturesStatus, ModelDeploymentStatus, RolloutStatus
-from sluice_operator.planning import access, materialization
+from sluice_operator.planning import access, materialization, polling
 from sluice_operator.planning.clock import stamp
 from sluice_operator.planning.observed import Problem, Workload
 from sluice_operator.planning.situation import Situation
@@ -153,7 +153,8 @@ def reconciling(view: View) -> Verdict:
     if view.status.blocked is None and view.situation.target.refusal is None:
         if view.situation.target.record is None:
             trouble = f": {view.problem.message}" if view.problem else ""
-            return Verdict("Reconciling", "True", "ResolvingModel", f"finding out what {_uri(view)} holds{trouble}")
+            finding = f"finding out what {view.situation.resource.spec.model.uri} holds{trouble}"
+            return Verdict("Reconciling", "True", "ResolvingModel", finding)
         if view.status.stable is None or view.situation.target.revision != view.status.stable.revision:
             return Verdict("Reconciling", "True", "Starting", "a rollout is about to start")
     return Verdict("Reconciling", "False", "AtRest")
@@ -238,12 +239,7 @@ def rollout_healthy(view: View) -> Verdict:
 
 def reference_followed(view: View) -> Verdict:
     """The last look at what the spec's reference stands for has found it."""
-    poll, known = view.status.poll, view.status.resolved
-    stands = f"{_uri(view)} is {known.uri}" if known else f"nobody knows yet what {_uri(view)} is"
-    if poll and poll.failures:
-        times = "" if poll.failures == 1 else f", {poll.failures} times in a row"
-        return Verdict("ReferenceFollowed", "False", poll.reason, f"the last look failed{times}: {poll.message}")
-    return Verdict("ReferenceFollowed", "True" if known else "Unknown", "Known" if known else "NotResolved", stands)
+    return Verdict("ReferenceFollowed", *polling.judge(view.situation.resource.spec.model.uri, view.status))
 
 
 def tls_ready(s: Situation) -> Verdict:
@@ -300,7 +296,3 @@ def _progress_message(view: View) -> str:
     waits = f", {_PAUSES[rollout.pause.cause]}" if rollout.pause else ""
     asked = [f", {gate.gate} of {gate.name}: {gate.message}" for gate in rollout.gates if gate.answer != "Confirmed"]
     return f"{canary.revision} at {rollout.verified_weight} %{step}{waits}{''.join(asked)}"
-
-
-def _uri(view: View) -> str:
-    return view.situation.resource.spec.model.uri

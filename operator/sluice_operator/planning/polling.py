@@ -12,7 +12,7 @@ from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
-from sluice_operator.api.status import ModelDeploymentStatus, PollStatus, Resolved
+from sluice_operator.api.status import ConditionStatus, ModelDeploymentStatus, PollStatus, Resolved
 from sluice_operator.planning import resolver
 from sluice_operator.planning.clock import seconds_left, stamp
 from sluice_operator.planning.identity import Defaults, resolved_for
@@ -38,6 +38,17 @@ def follow(s: Situation) -> ModelDeploymentStatus:
     if poll and poll.running:
         return _take_in(s, poll)
     return _begin(s, poll) if seconds_to_look(s) <= 0 else s.status
+
+
+def judge(uri: str, status: ModelDeploymentStatus) -> tuple[ConditionStatus, str, str]:
+    """Whether the last look found what the reference stands for, and why, in a word and in a sentence."""
+    poll, known = status.poll, status.resolved
+    if poll and poll.failures:
+        times = "" if poll.failures == 1 else f", {poll.failures} times in a row"
+        return "False", poll.reason, f"the last look failed{times}: {poll.message}"
+    if known is None:
+        return "Unknown", "NotResolved", f"nobody knows yet what {uri} is"
+    return "True", "Known", f"{uri} is {known.uri}"
 
 
 def _follows(s: Situation) -> bool:

@@ -96,7 +96,8 @@ def signature_of(manifest: Manifest, graph: Signature) -> Signature:
 
 
 def fitting(tensors: Tensors, wanted: tuple[TensorSpec, ...], rows: int | None) -> dict[str, Tensor]:
-    """Tensors in the types and shapes they are wanted in, and no others. Numbers keep their kind: no fraction is cut.
+    """Tensors in the types and shapes they are wanted in, and no others. Numbers keep their kind and their size: no
+    fraction is cut, and nothing wraps around.
 
     `rows`: as many as were asked with; None: their first dimension does not count them.
 
@@ -127,4 +128,17 @@ def _fit(tensor: Tensor, spec: TensorSpec) -> Tensor:
         return tensor
     if not np.can_cast(tensor.dtype, target, "same_kind"):
         raise ValueError(f"{spec.name!r} holds {tensor.dtype}, wanted {spec.datatype}")
+    if not _within_range(tensor, target):
+        raise ValueError(f"{spec.name!r} holds {tensor.dtype} beyond the range of {spec.datatype}")
     return np.ascontiguousarray(tensor, target)
+
+
+def _within_range(tensor: Tensor, target: np.dtype[Any]) -> bool:
+    """Whether numbers stay themselves: whole ones would wrap around, and others become infinite."""
+    if np.can_cast(tensor.dtype, target) or not tensor.size:
+        return True
+    if target.kind in "iu":
+        limits = np.iinfo(target)
+        return limits.min <= int(tensor.min()) and int(tensor.max()) <= limits.max
+    with np.errstate(over="ignore"):
+        return bool((np.isinf(tensor.astype(target)) == np.isinf(tensor)).all())

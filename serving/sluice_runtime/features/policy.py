@@ -118,9 +118,11 @@ class Policy:
         if isinstance(value, Unusable):
             raise RequestError(Kind.FEATURES, f"feature {name!r} of {self._told(key)} {value.why}")
         if value is None:
-            # A null beside values is a fact about the entity; of an unknown entity nothing is known.
-            fact = row.known and name in self._nullable and not self._replaces(MISSING, name)
-            return None, None if fact else MISSING
+            # A null that the store holds is a fact about the entity, for as long as a value would be.
+            if not row.held[place] or name not in self._nullable:
+                return None, MISSING
+            if now < row.until[place]:
+                return None, MISSING if self._replaces(MISSING, name) else None
         return value, STALE if now >= row.until[place] else None
 
     def _instead(self, key: Key, row: Row | StoreError, name: str, reason: str) -> Any:

@@ -38,13 +38,16 @@ class Row:
     """The features of one entity, in the order of the references. None is a missing value.
 
     `until`: the time, in seconds since 1970, until which each value is young enough. `plain_until`: the same for the
-    row as a whole, and the distant past where a value is missing or cannot be used. `known`: the store knows something.
+    row as a whole, and the distant past where a value is missing or cannot be used. `known`: the store knows something
+    of the entity; `held`: of which features it holds something, be it a null. Each view has entities of its own, so
+    that one feature of a row is known says nothing of the next.
     """
 
     values: tuple[Converted, ...]
     until: tuple[float, ...]
     plain_until: float
     known: bool
+    held: tuple[bool, ...]
 
 
 class Reader:
@@ -67,10 +70,12 @@ class Reader:
         missing = [name for name in self._features if name not in columns]
         if missing:
             raise AnswerError(f"the service has no feature {missing[0]!r}")
-        known = _known([column for name, column in columns.items() if name not in self._entities], len(keys))
+        held = {name: _held(column, len(keys)) for name, column in columns.items() if name not in self._entities}
+        known = map(any, zip(*held.values(), strict=True))
         read = [self._feature(columns[name], place, now, len(keys)) for place, name in enumerate(self._features)]
         values, until = zip(*(part[0] for part in read), strict=True), zip(*(part[1] for part in read), strict=True)
-        return [_row(*row) for row in zip(values, until, known, strict=True)]
+        own = zip(*(held[name] for name in self._features), strict=True)
+        return [_row(*row) for row in zip(values, until, known, own, strict=True)]
 
     def _compare(self, columns: Mapping[str, _Column], keys: Sequence[Key]) -> None:
         """The store repeats the keys it was asked with; rows in another order would be other entities' features."""
@@ -129,19 +134,18 @@ def _column(result: Any, rows: int) -> _Column:
     return _Column(values, statuses, times)
 
 
-def _known(features: Sequence[_Column], rows: int) -> list[bool]:
-    known = [False] * rows
-    for column in features:
-        times = column.times or [None] * rows
-        for row, (value, status, time) in enumerate(zip(column.values, column.statuses, times, strict=True)):
-            if status != "NOT_FOUND" and (value is not None or _seconds(time) is not None):
-                known[row] = True
-    return known
+def _held(column: _Column, rows: int) -> list[bool]:
+    """In which rows there is something: a value, or a null that has a time."""
+    times = column.times or [None] * rows
+    return [
+        status != "NOT_FOUND" and (value is not None or _seconds(time) is not None)
+        for value, status, time in zip(column.values, column.statuses, times, strict=True)
+    ]
 
 
-def _row(values: tuple[Converted, ...], until: tuple[float, ...], known: bool) -> Row:
+def _row(values: tuple[Converted, ...], until: tuple[float, ...], known: bool, held: tuple[bool, ...]) -> Row:
     plain = not any(value is None or isinstance(value, Unusable) for value in values)
-    return Row(values, until, min(until) if plain else -math.inf, known)
+    return Row(values, until, min(until) if plain else -math.inf, known, held)
 
 
 def _seconds(time: Any) -> float | None:

@@ -10,7 +10,7 @@ from sluice_runtime.features.client import StoreError, Trouble
 from sluice_runtime.features.gathering import LANES, MOST_WAITING, Gathering
 from sluice_runtime.features.rows import Key, Row
 
-ROW = Row((1.0,), (math.inf,), math.inf, known=True)
+ROW = Row((1.0,), (math.inf,), math.inf, known=True, held=(True,))
 PATIENT = 60.0
 
 

@@ -11,7 +11,7 @@ from sluice_runtime.features.rows import Row
 
 
 def row(value: float) -> Row:
-    return Row((value,), (math.inf,), math.inf, known=True)
+    return Row((value,), (math.inf,), math.inf, known=True, held=(True,))
 
 
 def test_the_row_that_was_longest_unused_makes_room() -> None:

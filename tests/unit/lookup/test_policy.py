@@ -19,13 +19,15 @@ from sluice_runtime.features.rows import Key, Row
 
 KEY = (42,)
 AWAY = StoreError(Trouble.TIMEOUT, "the feature store did not answer within 1 s", away=True)
-FINE = Row((1.5,), (math.inf,), math.inf, known=True)
+FINE = Row((1.5,), (math.inf,), math.inf, known=True, held=(True,))
 ROWS: dict[str, Row | StoreError] = {
     "fine": FINE,
-    "null": Row((None,), (math.inf,), -math.inf, known=True),
-    "unknown": Row((None,), (-math.inf,), -math.inf, known=False),
-    "stale": Row((1.5,), (99.0,), 99.0, known=True),
-    "unusable": Row((Unusable("is a text"),), (math.inf,), -math.inf, known=True),
+    "null": Row((None,), (math.inf,), -math.inf, known=True, held=(True,)),
+    "old null": Row((None,), (99.0,), -math.inf, known=True, held=(True,)),
+    "unknown": Row((None,), (-math.inf,), -math.inf, known=False, held=(False,)),
+    "elsewhere": Row((None,), (math.inf,), -math.inf, known=True, held=(False,)),
+    "stale": Row((1.5,), (99.0,), 99.0, known=True, held=(True,)),
+    "unusable": Row((Unusable("is a text"),), (math.inf,), -math.inf, known=True, held=(True,)),
     "outage": AWAY,
 }
 Setting = Literal["Fail", "Default"]
@@ -61,7 +63,10 @@ def test_nothing_is_made_up_in_silence(
     case: str, nullable: bool, default: float | None, missing: Setting, outage: Setting
 ) -> None:
     found = decided(policy(missing, outage, default, nullable), ROWS[case])
-    reason = {"null": "missing", "unknown": "missing"}.get(case, case)
+    reason = {"null": "missing", "unknown": "missing", "elsewhere": "missing"}.get(case, case)
+    if case == "old null":
+        # A model that takes no nulls has no use for it at any age.
+        reason = "stale" if nullable else "missing"
     defaulting = case != "unusable" and (outage if case == "outage" else missing) == "Default"
     if defaulting and default is not None:
         assert isinstance(found, Fetched)

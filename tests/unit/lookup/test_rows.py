@@ -9,6 +9,8 @@ import pytest
 from sluice.contract import Entity, Feature, FeatureReferences
 from sluice.manifest import Datatype
 from sluice_runtime.features.rows import SKEW_SECONDS, AnswerError, Reader, Row
+from support.feature_store import NO_TIME
+from support.feature_store import TIME as TEXT
 from unit.lookup.recorded import REDIS, SQLITE, TIME
 
 DATATYPES = {"size": Datatype.FP32, "staff": Datatype.INT64, "city": Datatype.BYTES}
@@ -38,6 +40,7 @@ def test_what_feast_answered_is_understood(body: bytes) -> None:
     assert nulls.values == (None, 4, None)
     assert absent.values == (None, None, None)
     assert (nulls.known, there.known, absent.known) == (True, True, False)
+    assert (nulls.held, there.held, absent.held) == ((True,) * 3, (True,) * 3, (False,) * 3)
     assert nulls.plain_until == absent.plain_until == -math.inf
 
 
@@ -68,6 +71,15 @@ def test_a_value_that_is_said_not_to_be_there_is_not() -> None:
     assert one(answer(status="NULL_VALUE")).values == (None,) * 3
     assert one(answer(status="NULL_VALUE")).known
     assert not one(answer(status="NOT_FOUND")).known
+
+
+@pytest.mark.parametrize(("status", "time"), [("NOT_FOUND", TEXT), ("NULL_VALUE", None), ("PRESENT", NO_TIME)])
+def test_that_one_view_knows_an_entity_says_nothing_of_another(status: str, time: Any) -> None:
+    body = answer()
+    body["results"][1] = {"values": [None], "statuses": [status], "event_timestamps": [time]}
+    row = one(body)
+    assert row.known
+    assert row.held == (False, True, True)
 
 
 def test_an_answer_without_times_has_values_of_no_known_age() -> None:

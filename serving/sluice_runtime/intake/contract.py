@@ -125,17 +125,24 @@ class Findings:
             self.note(variable.name, "imputed" if action is OnViolation.IMPUTE else "flagged", amount)
             return
         self._refused += amount
-        self._of_the_store &= self._is_stored(rule, mask)
+        stored = self._stored(rule, values)
+        self._of_the_store &= not (mask & ~stored).any()
         for place in np.argwhere(mask)[: _TOLD - len(self._told)].tolist():
             value = values[tuple(place)]
-            shown = "" if offence == MISSING else f"{_short(value)} "
+            # What the store knows is not every caller's to know.
+            known = "what the feature store has " if stored[tuple(place)] else f"{_short(value)} "
+            shown = "" if offence == MISSING else known
             self._told.append(f"variable {variable.name!r}{_where(place)}: {shown}{rule.reason(offence, value)}")
 
-    def _is_stored(self, rule: Rule, mask: Mask) -> bool:
-        if rule.place not in self.stored:
-            return False
-        rows = self.stored[rule.place]
-        return rows is None or not (mask & ~rows).any()
+    def _stored(self, rule: Rule, values: Tensor) -> Mask:
+        """Which of a variable's values the store has filled in."""
+        found = np.zeros(values.shape, np.bool_)
+        for (name, column), rows in self.stored.items():
+            if (name, column) == rule.place:
+                found[...] = True if rows is None else rows
+            elif name == rule.spec.name and rule.column is None:
+                found[:, column] = True if rows is None else rows
+        return found
 
     def absent(self, rule: Rule, rows: int) -> None:
         """A variable was left out, and its value is imputed in all rows."""

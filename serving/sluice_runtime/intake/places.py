@@ -15,7 +15,7 @@ import numpy as np
 from sluice.contract import Clock, Feature
 from sluice.manifest import Datatype, TensorSpec
 from sluice_runtime.errors import Kind, RequestError
-from sluice_runtime.intake.rules import Rule, column_of, is_optional, refused
+from sluice_runtime.intake.rules import Rule, column_of, is_optional, passes_missing, refused
 from sluice_runtime.intake.values import BLANKABLE, Mask, blank, missing, numbers
 from sluice_runtime.signature import NUMPY_TYPES, Tensor
 
@@ -61,7 +61,11 @@ class Filled:
         self._check(taken)
         own = [rule for rule in rules if rule.column not in taken and clock is None and is_optional(rule)]
         # Where a rule is about features' columns too, it sees itself what they have left open.
-        self.imputed = [rule for rule in own if rule.impute is not None and not (self._places and rule.column is None)]
+        self.imputed = [
+            rule
+            for rule in own
+            if rule.impute is not None and not passes_missing(rule) and not (self._places and rule.column is None)
+        ]
         left = {rule.column for rule in own}
         covered = clock is not None or None in left or taken | left >= self._columns()
         self.optional = covered and -1 not in spec.shape[1:]

@@ -14,8 +14,8 @@ import numpy as np
 from sluice.contract import OnViolation, Variable
 from sluice.failures import PackageError, Reason
 from sluice.manifest import Datatype, TensorSpec
-from sluice_runtime.intake.values import FLOATS, Mask, Stored, comparable, missing, stored
-from sluice_runtime.signature import Tensor
+from sluice_runtime.intake.values import BLANKABLE, FLOATS, Mask, Stored, comparable, missing, stored
+from sluice_runtime.signature import NUMPY_TYPES, Tensor
 
 MISSING, RANGE, CATEGORY = "missing", "range", "category"
 """What a value can offend against; metrics tell them apart by these words."""
@@ -54,18 +54,23 @@ class Rule:
         """A value that keeps the rule."""
         if self.impute is not None:
             return self.impute
-        low, high, _, _ = self.check
-        if self.variable.categories is not None:
-            return stored(self.variable.categories[0], self.spec.datatype)
-        if self.spec.datatype in (Datatype.BYTES, Datatype.BOOL):
+        low, high, allowed, _ = self.check
+        if self.spec.datatype in (Datatype.BYTES, Datatype.BOOL) and allowed is None:
             return "a" if self.spec.datatype is Datatype.BYTES else False
+        if allowed is not None:
+            known = (comparable(value, self.spec.datatype) for value in self.variable.categories or ())
+            kept = next(value for value in known if isinstance(value, str) or low <= value <= high)
+            return stored(kept, self.spec.datatype)
+        if self.spec.datatype not in FLOATS:
+            lowest, highest = _limits(self.spec.datatype)
+            low, high = low if math.isinf(low) else max(low, lowest), min(high, highest)
         least = low if math.isfinite(low) else min(high, 1)
         return stored(least if high <= least else min(high, least + 1), self.spec.datatype)
 
     def offences(self, values: Tensor) -> Iterator[tuple[str, Mask]]:
         """What is wrong with comparable values, and where, if anything is."""
         low, high, _, nullable = self.check
-        absent = missing(values, self.spec.datatype)
+        absent, beyond = missing(values, self.spec.datatype), None
         if absent is not None and not nullable and absent.any():
             yield MISSING, absent
         if self.spec.datatype is not Datatype.BYTES:
@@ -74,8 +79,9 @@ class Rule:
                 yield RANGE, beyond
         if self.check.allowed is not None:
             foreign = ~self._among(values, self.check.allowed)
-            if absent is not None:
-                foreign &= ~absent
+            for mask in (absent, beyond):
+                if mask is not None:  # a value offends once
+                    foreign &= ~mask
             if foreign.any():
                 yield CATEGORY, foreign
 
@@ -147,8 +153,12 @@ def is_optional(rule: Rule) -> bool:
     """True where a request may leave the value out: there is one to impute, or a way to say that there is none."""
     if rule.variable.on_violation is OnViolation.IMPUTE:
         return True
-    can_be_missing = rule.spec.datatype in FLOATS or rule.spec.datatype is Datatype.BYTES
-    return can_be_missing and (rule.variable.nullable or rule.variable.on_violation is OnViolation.FLAG)
+    return passes_missing(rule) or (rule.spec.datatype in BLANKABLE and rule.variable.on_violation is OnViolation.FLAG)
+
+
+def passes_missing(rule: Rule) -> bool:
+    """True where the model is given what is missing as it is, in place of what is imputed for wrong values."""
+    return rule.variable.nullable and rule.spec.datatype in BLANKABLE
 
 
 def _check(variable: Variable, datatype: Datatype) -> Check:
@@ -162,7 +172,26 @@ def _check(variable: Variable, datatype: Datatype) -> Check:
     allowed = None
     if variable.categories is not None:
         allowed = frozenset(comparable(value, datatype) for value in variable.categories)
+    if datatype is not Datatype.BYTES:
+        _check_some_value_passes(datatype, low, high, allowed)
     return Check(low, high, allowed, variable.nullable)
+
+
+def _check_some_value_passes(datatype: Datatype, low: Any, high: Any, allowed: frozenset[Stored] | None) -> None:
+    """A contract that nothing keeps would refuse every request."""
+    least, most = (-math.inf, math.inf) if datatype in FLOATS else _limits(datatype)
+    finite = low < math.inf and high > -math.inf
+    if not finite or max(low, least) > min(high, most):
+        raise ValueError(f"no {datatype} lies between minimum and maximum")
+    if allowed is not None and not any(low <= value <= high for value in allowed if not isinstance(value, str)):
+        raise ValueError("none of the categories lies between minimum and maximum")
+
+
+def _limits(datatype: Datatype) -> tuple[int, int]:
+    if datatype is Datatype.BOOL:
+        return 0, 1
+    limits = np.iinfo(NUMPY_TYPES[datatype])
+    return int(limits.min), int(limits.max)
 
 
 def _bound(bound: float, datatype: Datatype, whole: Any) -> Any:

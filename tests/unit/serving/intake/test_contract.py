@@ -14,6 +14,7 @@ from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.intake.contract import Contract, Findings
 from sluice_runtime.signature import NUMPY_TYPES, Tensor
 from unit.serving.fakes import spec
+from unit.serving.intake.packages import intake
 
 NAN = float("nan")
 WIDE = [Datatype.FP16, Datatype.FP32, Datatype.FP64, Datatype.BF16]
@@ -161,6 +162,59 @@ def test_what_the_store_gave_is_not_the_callers_fault() -> None:
         assert caught.value.kind is kind
 
 
+SECRET = [[5.0, 123456.0], [5.0, 7.0]]
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind", "told"),
+    [
+        ({("x", 0): None, ("x", 1): None}, Kind.FEATURES, "row 0, place [1]: what the feature store has is above 10"),
+        ({("x", 1): np.array([True, False])}, Kind.FEATURES, "what the feature store has is above 10"),
+        ({("x", 0): None}, Kind.INVALID, "row 0, place [1]: 123456.0 is above 10"),
+        ({("x", 1): np.array([False, True])}, Kind.INVALID, "row 0, place [1]: 123456.0 is above 10"),
+    ],
+)
+def test_values_of_the_store_are_told_to_nobody(stored: Any, kind: Kind, told: str) -> None:
+    """By column, where the variable is all of the input."""
+    found = Findings(lambda *_: None)
+    found.stored = stored
+    contract = Contract([variable(maximum=10)], [spec("x", Datatype.FP32, -1, 2)])
+    contract.settle({"x": tensor(Datatype.FP32, SECRET)}, found)
+    with pytest.raises(RequestError) as caught:
+        found.told()
+    assert caught.value.kind is kind
+    assert told in caught.value.message
+    assert ("123456" in caught.value.message) is (kind is Kind.INVALID)
+
+
+@pytest.mark.parametrize("action", [{}, {"onViolation": "Flag"}, {"onViolation": "Impute", "impute": 1}])
+def test_a_value_that_breaks_two_rules_counts_once(action: dict[str, Any]) -> None:
+    found = settled(Datatype.FP32, [1, 50, NAN, 2], variable(maximum=10, categories=[1, 3], **action))
+    assert [(rule, count) for _, rule, _, count in found.counts] == [("missing", 1), ("range", 1), ("category", 1)]
+    assert found.notes == ([f"x={'flagged' if 'impute' not in action else 'imputed'}(3)"] if action else [])
+
+
+@pytest.mark.parametrize(
+    ("datatype", "fields"),
+    [
+        (Datatype.UINT8, {"minimum": 255}),
+        (Datatype.INT8, {"minimum": -500, "maximum": -128}),
+        (Datatype.UINT64, {"maximum": 2**70}),
+        (Datatype.INT16, {"minimum": 3, "categories": [1, 4]}),
+        (Datatype.FP16, {"minimum": 65504}),
+        (Datatype.BF16, {"minimum": 3, "categories": [1, 4]}),
+        (Datatype.BOOL, {"categories": [True]}),
+        (Datatype.BYTES, {"categories": ["N"]}),
+    ],
+)
+def test_the_example_of_a_variable_keeps_its_rule(datatype: Datatype, fields: dict[str, Any]) -> None:
+    contract = Contract([variable(**fields)], [spec("x", datatype, -1)])
+    example = np.array([contract.rules[0].example], NUMPY_TYPES[datatype])
+    found = Findings(lambda *_: None)
+    contract.settle({"x": example}, found)
+    assert found.told() == []
+
+
 @pytest.mark.parametrize(
     ("datatype", "shape", "fields", "why"),
     [
@@ -174,6 +228,12 @@ def test_what_the_store_gave_is_not_the_callers_fault() -> None:
         (Datatype.BYTES, (-1,), {"categories": ["a", 1]}, "1 is no text"),
         (Datatype.INT64, (-1,), {"categories": [1.5]}, "1.5 is no INT64"),
         (Datatype.UINT8, (-1,), {"categories": [300]}, "300 is no UINT8"),
+        (Datatype.UINT8, (-1,), {"minimum": 300}, "no UINT8 lies between minimum and maximum"),
+        (Datatype.UINT8, (-1,), {"maximum": -1}, "no UINT8 lies between minimum and maximum"),
+        (Datatype.INT64, (-1,), {"minimum": 0.2, "maximum": 0.8}, "no INT64 lies between minimum and maximum"),
+        (Datatype.INT64, (-1,), {"minimum": float("inf")}, "no INT64 lies between minimum and maximum"),
+        (Datatype.FP32, (-1,), {"maximum": -float("inf")}, "no FP32 lies between minimum and maximum"),
+        (Datatype.INT64, (-1,), {"minimum": 5, "categories": [1, 2]}, "none of the categories lies between"),
         (Datatype.FP32, (-1,), {"categories": ["a"]}, "'a' is no number"),
         (Datatype.INT64, (-1,), {"categories": [True]}, "True is no number"),
         (Datatype.FP32, (-1,), {"onViolation": "Impute", "impute": 7, "maximum": 5}, "what is imputed, 7, is above 5"),
@@ -204,3 +264,19 @@ def test_a_value_belongs_to_one_variable(one: dict[str, Any], other: dict[str, A
     specs = [spec("x", Datatype.FP32, -1, 2), spec("y", Datatype.FP32, -1)]
     with pytest.raises(PackageError, match=r"two variables of this name|another variable stands for the same values"):
         Contract([variable(**one), variable(**other)], specs)
+
+
+@pytest.mark.parametrize("datatype", [Datatype.FP32, Datatype.BYTES])
+def test_what_is_absent_is_treated_as_what_is_null(datatype: Datatype) -> None:
+    """With a nullable variable the model gets the missing value either way; otherwise what is imputed."""
+    text = datatype is Datatype.BYTES
+    specs = (spec("x", datatype, -1, 1), spec("z", Datatype.FP32, -1, 1))
+    for nullable in (True, False):
+        rule = {"name": "x", "nullable": nullable, "onViolation": "Impute", "impute": "N" if text else 5.0}
+        made = intake(specs, variables=[rule])
+        given = {"z": np.ones((1, 1), np.float32)}
+        absent, told = made.complete(made.draft(given), None)
+        void = np.array([[""]], np.object_) if text else np.array([[NAN]], np.float32)
+        null, told_too = made.complete(made.draft({**given, "x": void}), None)
+        assert str(absent["x"].tolist()) == str(null["x"].tolist())
+        assert told == told_too == ("" if nullable else "x=imputed(1)")

@@ -195,7 +195,7 @@ def test_the_contract_is_held_against_what_the_store_says() -> None:
     variables = [{"name": "size", "maximum": 10}, {"name": "rain", "minimum": 0}]
     made = intake(features=references(), variables=variables)
     draft = made.draft({"store_id": keys(1), **DRY})
-    with pytest.raises(RequestError, match="variable 'size', row 0: 70") as caught:
+    with pytest.raises(RequestError, match="variable 'size', row 0: what the feature store has is above 10") as caught:
         made.complete(draft, found(size=[70], city=["N"]))
     assert caught.value.kind is Kind.FEATURES
     wet = made.draft({"store_id": keys(1), "rain": column(-1)})

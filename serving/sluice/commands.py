@@ -60,8 +60,9 @@ def package(chosen: argparse.Namespace) -> str:
 
 
 def _replayed_where_possible(package: Package) -> None:
-    if package.manifest.sample is not None and not replay(package):
-        _warn("the sample was not replayed, as the runtime is not installed here; the cluster does before it serves")
+    """What a pod would refuse is no package: its contract, its features, its sample."""
+    if package.manifest.only_loading_tells and not replay(package):
+        _warn("the package was not tried, as the runtime is not installed here; the cluster does before it serves")
 
 
 def inspect(chosen: argparse.Namespace) -> str:
@@ -70,8 +71,10 @@ def inspect(chosen: argparse.Namespace) -> str:
 
     with opened(_existing(chosen.source)) as found:
         described = describe(found)
-        if found.manifest.sample is not None:
-            described["sample"]["replayed"] = _replayed(found, trusted=chosen.run_code)
+        if found.manifest.only_loading_tells:
+            tried = _replayed(found, trusted=chosen.run_code)
+            if found.manifest.sample is not None:
+                described["sample"]["replayed"] = tried
     return json.dumps(described, indent=2) if chosen.json else as_text(described)
 
 

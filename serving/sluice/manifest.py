@@ -187,6 +187,11 @@ class Manifest(_Strict):
     preprocessing: Preprocessing | None = None
     training: Training | None = None
 
+    @property
+    def only_loading_tells(self) -> bool:
+        """Whether it says anything of requests or answers that is held against the loaded model alone."""
+        return bool(self.variables or self.features or self.clock or self.sample or self.preprocessing)
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Manifest:
         for tensors in (self.inputs, self.outputs):

@@ -20,7 +20,7 @@ from sluice.manifest import Manifest
 from sluice.package import open_package
 from sluice_runtime.batching import Batcher
 from sluice_runtime.cpu import allowed_cpus, cpu_quota, cpu_request, usable_threads
-from sluice_runtime.intake.wiring import take_in
+from sluice_runtime.intake.wiring import check_contract, take_in
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import Model, Plane
 from sluice_runtime.preprocessing.environment import check_environment
@@ -146,6 +146,7 @@ def load(config: RuntimeConfig) -> Loaded:
         check_environment(package, config.environment_file)
     graph = load_session(package, threads, spinning=alone and threads > 1, providers=config.providers)
     session: Predictor = load_code(package, graph) if has_code else graph
+    check_contract(config, package.manifest, session.signature)
     max_bytes = math.inf if config.providers else BATCH_BYTES
     sample = read_sample(package)
     # Training's rows reach what made-up ones do not, and these may tell where training's happen to be alike.

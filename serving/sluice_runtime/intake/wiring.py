@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from sluice_runtime.features.source import FeatureSource
 
 
+def check_contract(config: RuntimeConfig, manifest: Manifest, signature: Signature) -> None:
+    """Whether requests could be taken in as the package says, before anybody waits for its pod.
+
+    Raises:
+        PackageError: InvalidPackage.
+    """
+    references = (config.features and config.features.references) or manifest.features
+    intake_of(manifest, signature, references, lambda *_: None)
+
+
 def take_in(
     config: RuntimeConfig, manifest: Manifest, signature: Signature, metrics: Metrics, now: Callable[[], float]
 ) -> tuple[Intake | None, FeatureSource | None]:

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from sluice.cli import main
+from sluice.contract import Variable
 from sluice.failures import PackageError, Reason
 from sluice.manifest import Card, load_manifest
 from sluice.merging import merged
-from sluice.package import open_package
-from sluice.parts import locked_requirements
+from sluice.package import open_package, write_package
+from sluice.parts import Parts, locked_requirements
 from sluice.sample import dump_sample
 from sluice_runtime.protocol.card import encode_card
 
@@ -159,6 +160,8 @@ def test_code_without_a_sample_has_no_signature(
     [
         ("--contract", "variables: [{name: z}]", "there is no input 'z'"),
         ("--contract", "variables: [{name: x, column: 2}]", "no column 2"),
+        ("--contract", "variables: [{name: x, minimum: 2, maximum: 1}]", "minimum is larger than maximum"),
+        ("--contract", "variables: [{name: a, input: x}, {name: b, input: x}]", "another variable stands for the same"),
         ("--contract", "variable: []", "variables: Field required"),
         ("--features", "service: s\nentities: [{name: e}]\nfeatures: [{name: f}]", "feature 'f': there is no input"),
         ("--card", "metric: 1", "metric: Extra inputs"),
@@ -178,6 +181,15 @@ def test_a_file_that_does_not_fit_is_one_line(
     told = capsys.readouterr().err
     assert words in told
     assert told.count("\n") == 1
+
+
+def test_a_contract_that_pods_refuse_is_told_by_who_looks_at_the_package(
+    double: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = Parts(variables=(Variable(name="x", maximum=1e300),))
+    write_package(double, "double", "1", tmp_path / "package", parts=parts)
+    assert main(["inspect", str(tmp_path / "package")]) == 1
+    assert "InvalidPackage: model.yaml: 'x': 1e+300 is too large for FP32" in capsys.readouterr().err
 
 
 def test_the_clock_is_an_input_and_no_feature(double: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

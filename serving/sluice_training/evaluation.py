@@ -47,7 +47,7 @@ class Task:
     def loss(self, wanted: NDArray[Any], given: NDArray[Any]) -> float:
         """One number, the smaller the better: mean squared error, or the share of wrong classes."""
         if self.classes is not None:
-            return float((wanted.astype(str) != given.astype(str)).mean())
+            return float((labels(wanted) != labels(given.reshape(wanted.shape))).mean())
         return float(((wanted.astype(np.float64) - given.reshape(wanted.shape).astype(np.float64)) ** 2).mean())
 
     def baseline(self, trained: NDArray[Any], wanted: NDArray[Any]) -> Metrics:
@@ -55,8 +55,17 @@ class Task:
         if self.classes is None:
             given = np.broadcast_to(trained.astype(np.float64).mean(axis=0), wanted.shape)
             return {"baseline_mae": _of_numbers(wanted, given)["mae"]}
-        values, counts = np.unique(trained.astype(str), return_counts=True)
-        return {"baseline_accuracy": float((wanted.astype(str) == values[counts.argmax()]).mean())}
+        values, counts = np.unique(labels(trained), return_counts=True)
+        return {"baseline_accuracy": float((labels(wanted) == values[counts.argmax()]).mean())}
+
+
+def labels(classes: NDArray[Any]) -> NDArray[Any]:
+    """Classes as text, equal where they are: 1, 1.0 and True are one class, whatever type a graph gives it."""
+    if classes.dtype.kind == "b":
+        classes = classes.astype(np.int64)
+    if classes.dtype.kind == "f" and bool((classes == np.trunc(classes)).all()):
+        classes = classes.astype(np.int64)
+    return classes.astype(str)
 
 
 def by_slices(task: Task, by: Columns, wanted: NDArray[Any], given: NDArray[Any]) -> tuple[Slice, ...]:
@@ -114,7 +123,7 @@ def _of_numbers(wanted: NDArray[Any], given: NDArray[Any]) -> Metrics:
 
 
 def _of_classes(wanted: NDArray[Any], given: NDArray[Any]) -> Metrics:
-    wanted, given = wanted.astype(str), given.reshape(wanted.shape).astype(str)
+    wanted, given = labels(wanted), labels(given.reshape(wanted.shape))
     return {
         "accuracy": float(scores.accuracy_score(wanted, given)),
         "f1_macro": float(scores.f1_score(wanted, given, average="macro", zero_division=0.0)),
@@ -131,7 +140,7 @@ def _fair(task: Task) -> Mapping[str, Callable[[NDArray[Any], NDArray[Any]], flo
     rates: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {"error_rate": task.loss}
     if task.positive is not None:
         chosen = str(task.positive)
-        rates["positive_rate"] = lambda _, given: float((given.astype(str) == chosen).mean())
+        rates["positive_rate"] = lambda _, given: float((labels(given) == chosen).mean())
     return rates
 
 

@@ -59,7 +59,7 @@ class _Course:
         """What its predictions are judged as."""
         target = self.found.target
         classes = fitted.classifies or target.dtype == np.object_
-        return Task(tuple(np.unique(target.astype(str)).tolist()) if classes else None)
+        return Task(tuple(evaluation.labels(np.unique(target)).tolist()) if classes else None)
 
 
 def train(kind: type[Model], data: Any, plan: Plan) -> Trained:

@@ -38,7 +38,7 @@ class Source(FeatureSource):
         loop = asyncio.get_running_loop()
         receiver: asyncio.Future[Fetched] = loop.create_future()
         column = np.array(keys, np.object_ if keys and isinstance(keys[0], str) else np.int64)
-        self.lookup({"store_id": column}, wanted, len(keys), loop.time() + PATIENT, receiver)
+        self.lookup({"store_id": column}, dict.fromkeys(wanted), len(keys), loop.time() + PATIENT, receiver)
         return receiver
 
     def counted(self, name: str, **labels: str) -> float:

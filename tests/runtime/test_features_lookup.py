@@ -33,6 +33,23 @@ async def test_only_what_is_wanted_is_given_and_may_be_at_fault() -> None:
     assert caught.value.kind is Kind.FEATURES
 
 
+@pytest.mark.parametrize("row", [None, {"size": "large"}, {"size": None}])
+async def test_what_the_request_says_itself_is_not_asked_for_and_decides_nothing(row: Any) -> None:
+    rows = {1: ROW, 2: {**ROW, "city": None}, 3: row}
+    async with feature_store(rows=rows) as store, asking(store) as s:
+        loop = asyncio.get_running_loop()
+        for keys in ([1, 2, 3], [1, 2, 1]):
+            receiver: asyncio.Future[Fetched] = loop.create_future()
+            wanted = {"size": np.array([True, True, False]), "city": np.array([True, False, False])}
+            s.lookup({"store_id": np.array(keys)}, wanted, 3, loop.time() + PATIENT, receiver)
+            found = await receiver
+            assert found.values["size"].tolist()[:2] == [100.5, 100.5]
+            assert found.values["city"].tolist()[0] == "Delft"
+            assert [len(values) for values in found.values.values()] == [3, 3]
+            assert found.notes == ()
+        assert store.asked == [[1, 2], [1, 2]]
+
+
 async def test_lookups_while_the_store_is_busy_share_a_call_and_equal_keys_are_asked_for_once() -> None:
     async with feature_store(rows=dict.fromkeys(range(40), ROW)) as store, asking(store) as s:
         store.manner = gate = Gate(store)
@@ -147,7 +164,7 @@ async def test_who_leaves_is_not_told_and_what_nobody_wants_is_not_asked_for() -
             await until(lambda: len(store.calls) == len(under_way))
         loop = asyncio.get_running_loop()
         gone: asyncio.Future[Fetched] = loop.create_future()
-        lookup = s.lookup({"store_id": np.array([8])}, ["size"], 1, loop.time() + PATIENT, gone)
+        lookup = s.lookup({"store_id": np.array([8])}, {"size": None}, 1, loop.time() + PATIENT, gone)
         stays = s.begin([7])
         assert lookup is not None
         lookup.forget()
@@ -162,7 +179,7 @@ async def test_a_request_that_has_no_time_left_ends() -> None:
         store.manner = Gate(store)
         loop = asyncio.get_running_loop()
         receiver: asyncio.Future[Fetched] = loop.create_future()
-        s.lookup({"store_id": np.array([1])}, ["size"], 1, loop.time() + 0.01, receiver)
+        s.lookup({"store_id": np.array([1])}, {"size": None}, 1, loop.time() + 0.01, receiver)
         with pytest.raises(RequestError) as caught:
             await asyncio.wait_for(receiver, PATIENT)
     assert caught.value.kind is Kind.DEADLINE

@@ -8,6 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sluice.config import FeatureLookup
 from sluice.contract import Feature, FeatureReferences
 from sluice.failures import PackageError, Reason
@@ -24,7 +27,11 @@ _MOST_NOTES = 32
 _SHOWN = 64
 
 Count = Callable[[str, str, int], None]
-_Asked = tuple[Key, Row | StoreError]
+Wanted = Mapping[str, NDArray[np.bool_] | None]
+"""Names of features, and the rows in which each is to be had; None: in all. In others the request has it."""
+
+_Found = Row | StoreError | None
+_Asked = tuple[Key, _Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Policy:
         self._places = {feature.name: place for place, feature in enumerate(references.features)}
         self._datatypes = datatypes
         self._defaults = {feature.name: _default(feature, datatypes[feature.name]) for feature in references.features}
+        self._blanks = {name: None if can_be_missing(datatype) else 0 for name, datatype in datatypes.items()}
         self._nullable = frozenset(name for name in nullable if can_be_missing(datatypes[name]))
         self._defaulted = {
             MISSING: lookup.on_missing == "Default",
@@ -67,30 +75,32 @@ class Policy:
         self._count = count
 
     def fetched(
-        self, keys: Sequence[Key], found: Mapping[Key, Row | StoreError], wanted: Sequence[str], now: float
+        self, keys: Sequence[Key], found: Mapping[Key, Row | StoreError], wanted: Wanted, now: float
     ) -> Fetched:
         """The wanted features of these entities, one a row. `now`: seconds since 1970.
+
+        In rows in which a feature is not wanted its value means nothing, and what the store says there decides nothing.
 
         Raises:
             RequestError: UNKNOWN, where the store knows nothing of an entity; FEATURES, where a feature cannot be had.
         """
-        rows = [found[key] for key in keys]
+        rows = [found.get(key) for key in keys]
         places = [self._places[name] for name in wanted]
         if all(type(row) is Row and now < row.plain_until for row in rows):
             return Fetched({name: self._plain(rows, name, place) for name, place in zip(wanted, places, strict=True)})
         asked = list(zip(keys, rows, strict=True))
-        self._refuse_unknown(asked)
+        self._refuse_unknown(asked, wanted.values())
         notes: list[str] = []
-        values = {name: self._column(asked, name, now, notes) for name in wanted}
+        values = {name: self._column(_within(asked, mask), name, now, notes) for name, mask in wanted.items()}
         return Fetched(values, _bounded(notes))
 
     def _plain(self, rows: Sequence[Any], name: str, place: int) -> Tensor:
         return column([row.values[place] for row in rows], self._datatypes[name])
 
-    def _refuse_unknown(self, asked: Sequence[_Asked]) -> None:
+    def _refuse_unknown(self, asked: Sequence[_Asked], masks: Collection[NDArray[np.bool_] | None]) -> None:
         if self._defaulted[MISSING]:
             return
-        for key, row in asked:
+        for key, row in _within(asked, united(masks)):
             if isinstance(row, Row) and not row.known:
                 raise RequestError(Kind.UNKNOWN, f"the feature store knows no {self._told(key)}")
 
@@ -109,8 +119,10 @@ class Policy:
             self._count(name, reason, rows)
         return column(values, self._datatypes[name])
 
-    def _value(self, key: Key, row: Row | StoreError, name: str, now: float) -> tuple[Any, str | None]:
+    def _value(self, key: Key, row: _Found, name: str, now: float) -> tuple[Any, str | None]:
         """The store's value, and why it cannot be used, if it cannot."""
+        if row is None:
+            return self._blanks[name], None
         if isinstance(row, StoreError):
             return None, OUTAGE
         place = self._places[name]
@@ -125,7 +137,7 @@ class Policy:
                 return None, MISSING if self._replaces(MISSING, name) else None
         return value, STALE if now >= row.until[place] else None
 
-    def _instead(self, key: Key, row: Row | StoreError, name: str, reason: str) -> Any:
+    def _instead(self, key: Key, row: _Found, name: str, reason: str) -> Any:
         """What is used in place of a value, None being a missing one."""
         if self._replaces(reason, name):
             return self._defaults[name]
@@ -141,6 +153,19 @@ class Policy:
 
     def _told(self, key: Key) -> str:
         return ", ".join(f"{name} {str(value)[:_SHOWN]!s}" for name, value in zip(self._entities, key, strict=True))
+
+
+def united(masks: Collection[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
+    """The rows in which at least one feature is wanted; None for all."""
+    partial = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(partial) if partial and len(partial) == len(masks) else None
+
+
+def _within(asked: Sequence[_Asked], mask: NDArray[np.bool_] | None) -> Sequence[_Asked]:
+    """Nothing was found in the other rows, whoever else asked for their keys."""
+    if mask is None:
+        return asked
+    return [(key, row if inside else None) for (key, row), inside in zip(asked, mask.tolist(), strict=True)]
 
 
 def _default(feature: Feature, datatype: Datatype) -> Any:

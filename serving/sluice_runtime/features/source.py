@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sluice.config import FeatureLookup
 from sluice.contract import FeatureReferences
@@ -22,7 +25,7 @@ from sluice_runtime.features.client import Client, StoreError, Trouble
 from sluice_runtime.features.credentials import Credentials
 from sluice_runtime.features.gathering import Gathering
 from sluice_runtime.features.metrics import FeatureMetrics
-from sluice_runtime.features.policy import Fetched, Policy
+from sluice_runtime.features.policy import Fetched, Policy, Wanted, united
 from sluice_runtime.features.rows import AnswerError, Key, Reader, Row
 from sluice_runtime.signature import Tensors
 
@@ -38,6 +41,8 @@ MOST_ENTITIES = 4096
 _LONGEST_KEY = 1024
 _LARGEST_KEY = 2**63 - 1
 """Feast's keys are 64 bits with a sign."""
+
+_NOBODY: Key = ()
 
 _ROWS_OF_A_CALL = (16, 256)
 _VALUES_OF_A_CALL = 20_000
@@ -100,18 +105,18 @@ class FeatureSource:
         self.metrics.close()
 
     def lookup(
-        self, entities: Tensors, wanted: Sequence[str], rows: int, deadline: float, receiver: Receiver
+        self, entities: Tensors, wanted: Wanted, rows: int, deadline: float, receiver: Receiver
     ) -> Lookup | None:
-        """Find the wanted features of entities, by the names of the keys, one a row.
+        """Find the wanted features of entities, by the names of the keys, one a row, each where it is wanted.
 
         The receiver is called once, on the loop: before this returns where nothing has to be asked. What is returned
         otherwise can be forgotten. `deadline`: by the event loop's clock.
         """
         if rows == 0:
-            receiver.set_result(self.policy.fetched((), {}, wanted, 0.0))
+            receiver.set_result(self.policy.fetched((), {}, dict.fromkeys(wanted), 0.0))
             return None
         try:
-            keys = self._keys(entities)
+            keys = self._keys(entities, united(wanted.values()))
             lookup = Lookup(self, self._gathering, keys=keys, wanted=wanted, deadline=deadline, receiver=receiver)
             lookup.begin(self._cache.get, self._clock())
         except RequestError as error:
@@ -119,14 +124,15 @@ class FeatureSource:
             return None
         return None if lookup.finished else lookup
 
-    def _keys(self, entities: Tensors) -> list[Key]:
-        columns = [entities[name].tolist() for name in self._names]
-        keys: list[Key] = list(zip(*columns, strict=True))
+    def _keys(self, entities: Tensors, wanted: NDArray[np.bool_] | None) -> list[Key]:
+        """One a row; of rows in which nothing is wanted, which may have any or none, that of nobody."""
+        columns = [(entities[name] if wanted is None else entities[name][wanted]).tolist() for name in self._names]
         for name, column in zip(self._names, columns, strict=True):
             for value in column:
                 if len(value) > _LONGEST_KEY if isinstance(value, str) else value > _LARGEST_KEY:
                     raise RequestError(Kind.INVALID, f"a key in {name!r} is longer than any that a feature store has")
-        return keys
+        keys: Iterator[Key] = zip(*columns, strict=True)
+        return list(keys) if wanted is None else [next(keys) if here else _NOBODY for here in wanted.tolist()]
 
     async def _asked(self, keys: Sequence[Key]) -> Sequence[Row]:
         """Rows of the store, which are kept for a while.
@@ -172,7 +178,7 @@ class Lookup:
         gathering: Gathering,
         *,
         keys: Sequence[Key],
-        wanted: Sequence[str],
+        wanted: Wanted,
         deadline: float,
         receiver: Receiver,
     ) -> None:
@@ -196,6 +202,8 @@ class Lookup:
         """
         missing: list[Key] = []
         for key in dict.fromkeys(self._keys):
+            if key is _NOBODY:
+                continue
             row = cached(key, now)
             if row is None:
                 missing.append(key)

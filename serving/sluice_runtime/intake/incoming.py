@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from sluice_runtime.batching import Batcher
 from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.intake.intake import Draft, Fetched
+from sluice_runtime.intake.values import Mask
 from sluice_runtime.running import Work
 from sluice_runtime.signature import Tensors
 from sluice_runtime.tracing import Trace
@@ -50,9 +51,12 @@ class Lookup(Protocol):
     """What the intake needs of a feature store: `features.source.FeatureSource` has it."""
 
     def lookup(
-        self, entities: Tensors, wanted: Sequence[str], rows: int, deadline: float, receiver: Asker
+        self, entities: Tensors, wanted: Mapping[str, Mask | None], rows: int, deadline: float, receiver: Asker
     ) -> Asking | None:
-        """Tell the receiver once, on the loop: by `deadline`, the loop's time, and at once where all is known."""
+        """Tell the receiver once, on the loop: by `deadline`, the loop's time, and at once where all is known.
+
+        `wanted`: names of features, and the rows in which each is; None for all.
+        """
         ...
 
 

@@ -22,6 +22,7 @@ from sluice_runtime.examples import made_up
 from sluice_runtime.intake.contract import Contract, Count, Findings
 from sluice_runtime.intake.places import Filled, Gap, filled_in, filled_inputs
 from sluice_runtime.intake.rules import is_optional, refused
+from sluice_runtime.intake.values import Mask
 from sluice_runtime.signature import Requests, Signature, Tensor, Tensors, fits
 
 _LONGEST_NOTES = 2048
@@ -53,9 +54,9 @@ class Draft:
     entities: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
-    def asked(self) -> list[str]:
-        """Names of the features that are needed."""
-        return [gap.feature for gap in self.gaps]
+    def asked(self) -> Mapping[str, Mask | None]:
+        """Names of the features that are needed, and in which rows; None: in all."""
+        return {gap.feature: gap.rows for gap in self.gaps}
 
 
 class Expected(NamedTuple):
@@ -198,7 +199,7 @@ class Intake:
         for entity in self._entities:
             tensor = given.get(entity.tensor)
             if tensor is None:
-                names = ", ".join(draft.asked[:3]) + (", ..." if len(draft.asked) > 3 else "")
+                names = ", ".join([*draft.asked][:3]) + (", ..." if len(draft.asked) > 3 else "")
                 message = f"input {entity.tensor!r} is missing, the key by which features are looked up: {names}"
                 raise RequestError(Kind.INVALID, message)
             keys[entity.name] = tensor.reshape(-1)

@@ -50,7 +50,7 @@ def policy(
 
 def decided(chosen: Policy, row: Row | StoreError) -> Fetched | RequestError:
     try:
-        return chosen.fetched([KEY], {KEY: row}, ["size"], 100.0)
+        return chosen.fetched([KEY], {KEY: row}, {"size": None}, 100.0)
     except RequestError as error:
         return error
 
@@ -90,7 +90,7 @@ def test_nothing_is_made_up_in_silence(
 
 def test_a_request_of_several_rows_is_decided_row_by_row_and_told_once() -> None:
     rows: dict[Key, Any] = {(1,): FINE, (2,): ROWS["stale"], (3,): ROWS["null"], (4,): AWAY}
-    found = policy("Default", "Default", 7.0).fetched([(2,), (1,), (3,), (4,), (2,)], rows, ["size"], 100.0)
+    found = policy("Default", "Default", 7.0).fetched([(2,), (1,), (3,), (4,), (2,)], rows, {"size": None}, 100.0)
     assert found.values["size"].tolist() == [7.0, 1.5, 7.0, 7.0, 7.0]
     assert found.notes == ("size=default(missing)", "size=default(outage)", "size=default(stale)")
 
@@ -117,6 +117,6 @@ def test_the_notes_of_very_many_features_are_bounded() -> None:
     )
     lookup = FeatureLookup(url="http://store", on_outage="Default")
     many = Policy(lookup, references, dict.fromkeys(names, Datatype.FP32), (), lambda feature, reason, rows: None)
-    notes = many.fetched([KEY], {KEY: AWAY}, names, 0.0).notes
+    notes = many.fetched([KEY], {KEY: AWAY}, dict.fromkeys(names), 0.0).notes
     assert len(notes) == 33
     assert notes[-1] == "and 68 more"

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sluice.manifest import Datatype
 from sluice_runtime.batching import Batcher
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.intake.incoming import Asker
+from sluice_runtime.intake.values import Mask
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import InferRequest, Model, Plane
 from sluice_runtime.running import Work
@@ -46,7 +47,7 @@ class FakeStore:
         self.asked: list[Asking] = []
 
     def lookup(
-        self, entities: Tensors, wanted: Sequence[str], rows: int, deadline: float, receiver: Asker
+        self, entities: Tensors, wanted: Mapping[str, Mask | None], rows: int, deadline: float, receiver: Asker
     ) -> Asking | None:
         asking = Asking(entities, deadline, receiver)
         self.asked.append(asking)

@@ -37,7 +37,7 @@ def test_a_package_that_asks_for_nothing_has_no_intake() -> None:
 def test_features_are_asked_for_by_the_keys_of_the_request_and_put_into_their_places() -> None:
     made = intake(features=references())
     draft = made.draft({"store_id": keys(42, 43), "rain": column(0, 1)})
-    assert draft.asked == ["size", "city"]
+    assert list(draft.asked) == ["size", "city"]
     assert (draft.rows, draft.entities["store_id"].tolist()) == (2, [42, 43])
     tensors, notes = made.complete(draft, found("size=default(stale)", size=[7, 8], city=["N", "S"]))
     assert listed(tensors) == {"size": [7, 8], "city": ["N", "S"], "rain": [0, 1]}
@@ -73,7 +73,7 @@ def test_a_value_of_the_request_wins_where_that_is_declared() -> None:
     made = intake(features=references({**SIZE, **WINS}, {**CITY, **WINS}))
     mixed = {"store_id": keys(1, 2), "size": column(5, NAN), "city": column("X", "Y"), "rain": column(0, 0)}
     draft = made.draft(mixed)
-    assert draft.asked == ["size"]
+    assert list(draft.asked) == ["size"]
     assert listed(made.complete(draft, found(size=[70, 80]))[0]) == {
         "size": [5, 80],
         "city": ["X", "Y"],
@@ -86,7 +86,7 @@ def test_a_value_of_the_request_wins_where_that_is_declared() -> None:
 def test_a_request_that_carries_everything_needs_no_key() -> None:
     made = intake(features=references({**SIZE, **WINS}, {**CITY, **WINS}))
     draft = made.draft({"size": column(5), "city": column("X"), **DRY})
-    assert draft.asked == []
+    assert list(draft.asked) == []
     assert listed(made.complete(draft, None)[0]) == {"size": [5], "city": ["X"], "rain": [0]}
     said = refusal(made, {"size": column(5), **DRY})
     assert said == "input 'store_id' is missing, the key by which features are looked up: city"
@@ -187,7 +187,7 @@ def test_a_graph_of_fixed_rows_takes_so_many_keys() -> None:
 def test_no_rows_ask_for_nothing() -> None:
     made = intake(features=references(), variables=[{"name": "rain", "minimum": 0}])
     draft = made.draft({"store_id": keys(), "rain": np.zeros((0, 1), np.float32)})
-    assert draft.asked == []
+    assert list(draft.asked) == []
     assert {tensor.shape for tensor in made.complete(draft, None)[0].values()} == {(0, 1)}
 
 

@@ -63,8 +63,9 @@ def rows_of(model: Model, table: pa.Table, references: FeatureReferences | None,
     Raises:
         TrainingError: a column is missing, or a value is not what the class declares.
     """
-    targets, keys = targets_of(type(model)), _keys(references, table, plan)
-    names = _input_names(model, table, {"target": targets, "key": keys}, plan.timestamp)
+    targets, entities = targets_of(type(model)), _entities(references, table)
+    keys = tuple(plan.keys) or entities
+    names = _input_names(model, table, {"target": targets, "key": (*keys, *entities)}, plan.timestamp)
     inputs = columns(table, [name for name in names if name in table.column_names])
     if model.clock and model.clock.input not in inputs:
         inputs[model.clock.input] = _clock(table, model.clock.input, plan.timestamp)
@@ -80,9 +81,10 @@ def rows_of(model: Model, table: pa.Table, references: FeatureReferences | None,
     )
 
 
-def _keys(references: FeatureReferences | None, table: pa.Table, plan: Plan) -> tuple[str, ...]:
+def _entities(references: FeatureReferences | None, table: pa.Table) -> tuple[str, ...]:
+    """Columns by which features are looked up: no inputs, whatever rows are split by."""
     entities = references.entities if references else ()
-    return tuple(plan.keys) or tuple(entity.name for entity in entities if entity.name in table.column_names)
+    return tuple(entity.name for entity in entities if entity.name in table.column_names)
 
 
 def _input_names(model: Model, table: pa.Table, roles: Mapping[str, Sequence[str]], timestamp: str | None) -> list[str]:

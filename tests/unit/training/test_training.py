@@ -167,6 +167,29 @@ def test_rows_are_split_by_the_entities_of_the_features(tmp_path: Path) -> None:
         assert package.manifest.features == Fed().features()
 
 
+class Everything(Fed):
+    """Inputs are what is neither target nor key."""
+
+    inputs: Sequence[str] | None = None  # type: ignore[assignment]
+    slices = ()
+    groups = ()
+
+    def train(self, data: Any, target: Any, **_: Any) -> Any:
+        from sklearn.linear_model import LinearRegression
+
+        return LinearRegression().fit(table(data), target)
+
+
+def test_entities_are_no_inputs_whatever_rows_are_split_by() -> None:
+    rows = DATA.select(["shop", "size", "revenue"])
+    by_entity = train(Everything, rows)
+    by_street = train(
+        Everything, rows.append_column("street", pa.array(np.arange(DATA.num_rows) // 3)), keys=["street"]
+    )
+    assert [spec.name for spec in by_entity.inputs] == [spec.name for spec in by_street.inputs] == ["size"]
+    assert "by a hash of street" in (by_street.card.data or "")
+
+
 class Unnamed(Revenue):
     name = ""
 

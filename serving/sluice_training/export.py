@@ -40,7 +40,7 @@ RELATIVE = 1e-5
 """How closely the graph gives what the estimator gives, by value."""
 
 ABSOLUTE = 1e-6
-"""The same where values are near zero, by the standard deviation of all of them; of probabilities, as it is."""
+"""The same where values are near zero, by the standard deviation of their own column; of probabilities, as it is."""
 
 _WIDTHS: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "64 bits": lambda array: array if array.dtype == np.object_ else array.astype(np.float64),
@@ -97,7 +97,7 @@ def serialized(graph: onnx.ModelProto) -> bytes:
 
 
 def expected(estimator: Any, values: Columns) -> list[NDArray[Any]]:
-    """What the estimator says of rows, in the order of the graph's outputs: predictions, then probabilities."""
+    """What the estimator says of rows, in the order of the graph's outputs: predictions, then probabilities, if any."""
     given = table(values)
     predicted = [np.asarray(estimator.predict(given))]
     if is_classifier(estimator) and hasattr(estimator, "predict_proba"):
@@ -105,14 +105,14 @@ def expected(estimator: Any, values: Columns) -> list[NDArray[Any]]:
     return predicted
 
 
-def disagreement(given: NDArray[Any], wanted: NDArray[Any]) -> int | None:
+def disagreement(given: NDArray[Any], wanted: NDArray[Any], *, probabilities: bool = False) -> int | None:
     """The first row where a graph's output is not what the estimator says; None where there is none."""
     wanted = wanted.reshape(given.shape) if wanted.size == given.size else wanted
     if given.shape != wanted.shape:
         return 0
     if wanted.dtype.kind == "f":
         numbers = given.astype(np.float64)
-        floor = ABSOLUTE * max(float(np.nanstd(wanted)), 0.0 if wanted.ndim == 1 or wanted.shape[1] == 1 else 1.0)
+        floor = ABSOLUTE * (1.0 if probabilities else np.nanstd(wanted, axis=0))
         same = np.isclose(numbers, wanted, rtol=RELATIVE, atol=floor, equal_nan=True)
     else:
         same = given.astype(str) == wanted.astype(str)

@@ -79,7 +79,7 @@ def test_classes_are_the_estimators_own_and_probabilities_nearly(estimator: Any)
     labels, probabilities = given(exported(model, ["good", "probabilities"]))
     wanted = export.expected(model, ROWS)
     assert export.disagreement(labels, wanted[0]) is None
-    assert export.disagreement(probabilities, wanted[1]) is None
+    assert export.disagreement(probabilities, wanted[1], probabilities=True) is None
 
 
 def test_a_transformed_target_around_a_whole_pipeline_is_undone_too() -> None:
@@ -171,6 +171,19 @@ def test_where_no_graph_agrees_the_first_disagreement_is_told() -> None:
 )
 def test_how_closely_they_must_agree(answers: list[Any], wanted: list[Any], row: int | None) -> None:
     assert export.disagreement(np.array(answers), np.array(wanted)) == row
+
+
+def test_a_target_of_small_numbers_is_judged_beside_one_of_large_ones() -> None:
+    wanted = np.column_stack([np.linspace(1e6, 2e6, 50), np.linspace(0.01, 0.02, 50)])
+    given = wanted.copy()
+    assert export.disagreement(given, wanted) is None
+    given[7, 1] = 0.4
+    assert export.disagreement(given, wanted) == 7
+
+
+@pytest.mark.parametrize(("given", "row"), [([[1.0, 0.0], [0.9999999, 1e-7]], None), ([[1.0, 0.0], [0.9, 0.1]], 1)])
+def test_probabilities_near_zero_are_judged_as_they_are(given: list[Any], row: int | None) -> None:
+    assert export.disagreement(np.array(given), np.array([[1.0, 0.0], [1.0, 0.0]]), probabilities=True) == row
 
 
 def test_labels_must_be_the_same() -> None:

@@ -141,7 +141,8 @@ class Sample(_Strict):
     """
 
     relative: float = Field(default=1e-5, ge=0, le=0.1, allow_inf_nan=False)
-    absolute: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
+    # None: 1e-6, and less where all that an output is expected to be is that small (`sluice.sample.absolute_of`).
+    absolute: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class Preprocessing(_Strict):

@@ -15,8 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sluice.manifest import Sample
+
 SAMPLE_LIMIT = 32 * 1024**2
 """Bytes. Some dozens of rows are enough."""
+
+_ABSOLUTE = 1e-6
 
 _DATATYPES = {
     np.dtype(np.bool_): "BOOL",
@@ -48,6 +52,17 @@ def dump_sample(inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArra
         "outputs": [_tensor(name, tensor) for name, tensor in outputs.items()],
     }
     return json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def absolute_of(tolerance: Sample, expected: NDArray[Any]) -> float:
+    """The absolute part of the tolerance of one output, of which these are all expected values."""
+    if tolerance.absolute is not None:
+        return tolerance.absolute
+    if expected.dtype.kind != "f":
+        return 0.0
+    # A model whose every answer lies below 1e-6 could otherwise answer anything.
+    largest = np.abs(expected[np.isfinite(expected)], dtype=np.float64).max(initial=0.0)
+    return min(_ABSOLUTE, tolerance.relative * float(largest))
 
 
 def _tensor(name: str, tensor: NDArray[Any]) -> dict[str, Any]:

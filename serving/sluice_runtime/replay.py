@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sluice.failures import PackageError, Reason
 from sluice.manifest import SAMPLE_FILE, Datatype, Manifest, Sample, TensorSpec
 from sluice.package import Package
-from sluice.sample import SAMPLE_LIMIT
+from sluice.sample import SAMPLE_LIMIT, absolute_of
 from sluice_runtime import bfloat16
 from sluice_runtime.errors import RequestError
 from sluice_runtime.protocol.binary import check_shape
@@ -148,7 +148,6 @@ def _run(predictor: Predictor, recorded: Recorded, inputs: Tensors) -> dict[str,
 
 
 def _hold_against(recorded: Recorded, given: Mapping[str, Tensor], signature: Signature, way: str) -> None:
-    t = recorded.tolerance
     for name, tensor in recorded.outputs.items():
         if given[name].shape != tensor.shape:
             raise _mismatch(
@@ -156,21 +155,22 @@ def _hold_against(recorded: Recorded, given: Mapping[str, Tensor], signature: Si
             )
         is_bfloat16 = signature.outputs_by_name[name].datatype is Datatype.BF16
         wanted, found = (bfloat16.to_float32(part) if is_bfloat16 else part for part in (tensor, given[name]))
-        wrong = np.argwhere(~np.atleast_1d(within(wanted, found, t)))
+        relative, absolute = recorded.tolerance.relative, absolute_of(recorded.tolerance, wanted)
+        wrong = np.argwhere(~np.atleast_1d(within(wanted, found, relative, absolute)))
         if len(wrong):
-            exact = "" if wanted.dtype.kind != "f" else f" (within {t.relative:g} of it + {t.absolute:g})"
+            exact = "" if wanted.dtype.kind != "f" else f" (within {relative:g} of it + {absolute:g})"
             told = _told(wrong, np.atleast_1d(wanted), np.atleast_1d(found), exact)
             raise _mismatch(f"output {name!r}, {told}, {way}")
 
 
-def within(expected: NDArray[Any], given: NDArray[Any], tolerance: Sample) -> NDArray[np.bool_]:
+def within(expected: NDArray[Any], given: NDArray[Any], relative: float, absolute: float) -> NDArray[np.bool_]:
     """Which values are as they must be: numbers within the tolerance, NaN for NaN, all else exactly."""
     if expected.dtype.kind != "f":
         same: NDArray[np.bool_] = np.asarray(expected == given, dtype=np.bool_)
         return same
     wanted, found = expected.astype(np.float64), given.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        near = np.abs(found - wanted) <= tolerance.absolute + tolerance.relative * np.abs(wanted)
+        near = np.abs(found - wanted) <= absolute + relative * np.abs(wanted)
     near = near & np.isfinite(found) | (np.isnan(wanted) & np.isnan(found))
     return np.asarray(near, dtype=np.bool_)
 

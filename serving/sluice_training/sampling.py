@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sluice.manifest import Sample
 from sluice.model import Columns
-from sluice.sample import dump_sample
+from sluice.sample import absolute_of, dump_sample
 from sluice_training.errors import TrainingError
 from sluice_training.serving import Served
 
@@ -54,7 +54,8 @@ def _check_alone(served: Served, inputs: Mapping[str, NDArray[Any]], outputs: Ma
         for name, whole in outputs.items():
             wanted = whole[row : row + 1]
             if wanted.dtype.kind == "f":
-                same = np.allclose(alone[name], wanted, allowed.relative, allowed.absolute, equal_nan=True)
+                absolute = absolute_of(allowed, whole)
+                same = np.allclose(alone[name], wanted, allowed.relative, absolute, equal_nan=True)
             else:
                 same = np.array_equal(alone[name], wanted)
             if not same:

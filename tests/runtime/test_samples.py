@@ -191,6 +191,22 @@ def test_rows_that_only_training_has_tell_that_a_graph_looks_at_all_of_them(tmp_
     assert load(config_for(tmp_path / "package")).max_rows == 1
 
 
+def scaled(folder: Path, rows: int, factor: float, answered: float) -> Path:
+    """A graph that multiplies by `factor`, with a sample in which it has multiplied by `answered`."""
+    takes, gives = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ("N", 1)) for name in "xy")
+    constant = numpy_helper.from_array(np.array([factor], np.float32), "factor")
+    body = helper.make_graph([helper.make_node("Mul", ["x", "factor"], ["y"])], "g", [takes], [gives], [constant])
+    onnx.save(helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "m.onnx")
+    asked = np.linspace(0.1, 1, rows, dtype=np.float32)[:, np.newaxis]
+    (folder / "sample.json").write_text(dump_sample({"x": asked}, {"y": asked * np.float32(answered)}))
+    write_package(folder / "m.onnx", "s", "1", folder / "package", parts=Parts(sample=folder / "sample.json"))
+    return folder / "package"
+
+
+def test_answers_that_are_all_small_are_no_excuse(tmp_path: Path) -> None:
+    assert refused(scaled(tmp_path, 20, factor=-3e-7, answered=5e-7)).reason is Reason.SAMPLE_MISMATCH
+
+
 def test_a_tolerance_of_ones_own_is_kept(package: Path) -> None:
     with_model(package, SKEWS["weights of another run"]())
     text = (package / "model.yaml").read_text()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sluice_features.definitions import Feature, Outliers
+from sluice_features.normalising import EXACT
 from sluice_features.report import Violation
 from sluice_features.sources.reading import quoted
 from sluice_features.staging import Staged
@@ -16,9 +17,6 @@ EXAMPLES = 3
 
 CLOCK_SKEW = timedelta(minutes=1)
 """How far a warehouse's clock may be ahead of ours."""
-
-EXACT = 2**53
-"""Whole numbers up to here have a FP64 of their own. Feast's server reads JSON columns that have gaps as FP64."""
 
 LARGEST_FP32 = 3.4028234663852886e38
 
@@ -141,7 +139,13 @@ def _of_type(feature: Feature, staged: Staged) -> Iterator[Rule]:
         yield Rule(name, "type", "a value is no whole number", broken)
     if feature.datatype == "INT32":
         yield Rule(name, "type", "a value does not fit INT32", _beyond(column, 2**31))
-    elif feature.nullable or name in staged.shape.reals:
+    elif name in staged.shape.reals:
+        message = (
+            "a value from 2**53 on, which the source gives as a real, may have been rounded; give it as an integer"
+        )
+        yield Rule(name, "type", message, f"abs({column}) >= {EXACT}")
+    elif feature.nullable:
+        # Feast's server reads JSON columns that have gaps as FP64.
         message = "a value beyond 2**53 is not kept exactly where others are missing; make it BYTES"
         yield Rule(name, "type", message, f"{column} > {EXACT} OR {column} < -{EXACT}")
 

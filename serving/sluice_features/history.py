@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 
 from sluice.failures import Reason
 from sluice_features import checks
-from sluice_features.datatypes import fits, is_time
+from sluice_features.datatypes import Datatype, fits, is_time
 from sluice_features.definitions import EVENT_TIMESTAMP, Definitions, Feature, View, read_definitions
 from sluice_features.errors import FeaturesError, invalid
-from sluice_features.normalising import as_moments
+from sluice_features.normalising import as_moments, as_whole
 from sluice_features.report import Violation
 from sluice_features.secrets import Secrets
 from sluice_features.sources.opening import opened
@@ -79,7 +79,7 @@ class Features:
             if not fits(entities.column(name).type, datatype):
                 raise invalid(f"column {name} is {entities.column(name).type}, and the key is {datatype.feast}")
         columns = {_ROW: pa.array(range(entities.num_rows), pa.int64()), _AT: as_moments(moments.combine_chunks())}
-        wide = {name: entities.column(name).cast(datatype.wide) for name, datatype in keys.items()}
+        wide = {name: _keys(name, entities.column(name), datatype) for name, datatype in keys.items()}
         return pa.table(columns | wide)
 
     def _joined(
@@ -107,6 +107,13 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Features
     """The features of a `features.yaml`; raises FeaturesError as `read_definitions` does."""
     path = Path(path)
     return Features(read_definitions(path), Context(path.absolute().parent, Secrets(environ)))
+
+
+def _keys(name: str, values: pa.ChunkedArray, datatype: Datatype) -> pa.ChunkedArray:
+    try:
+        return as_whole(values, datatype.wide) if datatype.family == "integer" else values.cast(datatype.wide)
+    except pa.ArrowException as error:
+        raise invalid(f"column {name} holds what is no key: {error}") from error
 
 
 def _of_view(chosen: Iterable[tuple[View, Feature]], view: View) -> list[Feature]:

@@ -17,6 +17,11 @@ from sluice_features.definitions import Definitions, View
 
 MOMENT = pa.timestamp("us")
 
+EXACT = 2**53
+"""Whole numbers up to here have a FP64 of their own; a FP64 from here on may have been another number once."""
+
+_EXACT_BY_BYTES = {2: 2**11, 4: 2**24, 8: EXACT}
+
 
 class NormalisingError(Exception):
     """Values of a column that cannot be taken for what the column should hold."""
@@ -102,6 +107,21 @@ def _of_type(values: pa.Array, wanted: pa.DataType) -> pa.Array:
     if wanted == pa.string():
         text = values.cast(wanted)
         return pc.if_else(pc.equal(text, ""), pa.scalar(None, wanted), text)
+    return as_whole(values, wanted) if wanted == pa.int64() else values.cast(wanted)
+
+
+def as_whole(values: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Whole numbers, as keys are: two that were rounded to the same real would be one key.
+
+    Raises:
+        pa.ArrowInvalid: a value is no whole number, or a real that may have been rounded.
+    """
+    if pa.types.is_floating(values.type):
+        limit = _EXACT_BY_BYTES[values.type.byte_width]
+        if pc.any(pc.greater_equal(pc.abs(values.cast(pa.float64())), limit)).as_py():
+            raise pa.ArrowInvalid(
+                f"the source gives {values.type}s from {limit} on, which may have been rounded; give them as integers"
+            )
     return values.cast(wanted)
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from sluice_features.datatypes import Datatype
 from sluice_features.definitions import Definitions, View
 from sluice_features.errors import invalid, unavailable
-from sluice_features.normalising import NormalisingError
+from sluice_features.normalising import EXACT, NormalisingError
 from sluice_features.sources.reading import Context, Window
 from sluice_features.sources.types import Http
 
@@ -169,6 +169,8 @@ def _whole(value: float) -> int:
     # Some write 3.0; Arrow would make 1 of 1.5.
     if not value.is_integer():
         raise ValueError(f"the source gives {value}, which is no whole number")
+    if abs(value) >= EXACT:
+        raise ValueError(f"the source gives {value}, which may have been rounded; give it as an integer")
     return int(value)
 
 

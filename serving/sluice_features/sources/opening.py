@@ -19,7 +19,7 @@ def opened(definitions: Definitions, view: View, context: Context) -> AbstractCo
     if source.postgres is not None:
         from sluice_features.sources.postgres import open_postgres  # noqa: PLC0415
 
-        return open_postgres(source.postgres, view.query, view.table, context)
+        return open_postgres(source.postgres, definitions, view, context)
     if source.http is not None:
         from sluice_features.sources.http import open_http  # noqa: PLC0415
 

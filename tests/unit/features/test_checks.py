@@ -1,6 +1,7 @@
 """Each rule, by one row that breaks it; and what is no breach."""
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pytest
 
 from sluice_features.materialize import Run, check
+from sluice_features.normalising import NormalisingError
 from sluice_features.report import Report
+from sluice_features.sources.postgres import whole_numbers
 from unit.features.shop import FEATURES, NOW, rows, shop
 
 
@@ -52,6 +55,10 @@ NEAR = [float(number % 10) for number in range(100)]
         (rows(at=pa.array(["2026-01-01"] * 3)), {}, ("type", "at", None)),
         (rows(staff=pa.array([1.0, 2.5, None])), {}, ("type", "staff", 1)),
         (rows(staff=[1, 2**53 + 1, None]), {}, ("type", "staff", 1)),
+        (rows(staff=pa.array([1.0, 2.0**53, 3.0])), {}, ("type", "staff", 1)),
+        (rows(store_id=pa.array([1.0, 2.0, 2.0**53])), {}, ("type", "store_id", None)),
+        (rows(store_id=pa.array([1.0, 2.0, 2.0**24], pa.float32())), {}, ("type", "store_id", None)),
+        (rows(store_id=pa.array([1.0, 2.5, 3.0])), {}, ("type", "store_id", None)),
         (rows(staff=pa.array([1, 2, 2**63], pa.uint64())), {}, ("type", "staff", None)),
         (rows(staff=[1, 2**31, 3]), {"features": [{"name": "staff", "datatype": "INT32"}]}, ("type", "staff", 1)),
         (rows(at=[NOW, NOW + timedelta(hours=1), NOW]), {}, ("future", "at", 1)),
@@ -80,6 +87,8 @@ def test_what_breaks_a_rule_is_told(columns: Any, changes: Any, told: Any, tmp_p
         (rows(staff=pa.array([1.0, 2.0, None])), {}),
         (rows(staff=pa.array([1, 2, 3], pa.int8())), {}),
         (rows(staff=[1, 2**53 + 1, 3]), staff()),
+        (rows(store_id=pa.array([1.0, 2.0, 2.0**53 - 1])), {}),
+        (rows(store_id=pa.array([10**18 + 1, 10**18 + 3, 1], pa.decimal128(38, 0))), {}),
         (rows(size=pa.array([1, 2, 3], pa.int16())), {}),
         (rows(size=pa.array([1, 2, 3], pa.decimal128(9, 2))), {}),
         (rows(city=pa.array(["a", "b", None]).dictionary_encode()), {}),
@@ -106,6 +115,17 @@ def test_a_breach_is_told_with_rows_that_break_it(tmp_path: Path) -> None:
     assert str(violation) == (
         "stores.size: a value is below 0 [minimum] (1 of 3 rows), such as store_id=2, at=2026-03-01 11:00:00, size=-2.0"
     )
+
+
+def test_a_decimal_of_postgresql_stays_the_whole_number_it_is() -> None:
+    given = [Decimal("1000000000000000001"), None, Decimal("1000000000000000003.00"), Decimal(-(2**63))]
+    assert whole_numbers("key", given) == [10**18 + 1, None, 10**18 + 3, -(2**63)]
+
+
+@pytest.mark.parametrize("given", ["1.5", "NaN", "Infinity", "1e30", "9223372036854775808"])
+def test_a_decimal_that_is_no_such_number_is_told(given: str) -> None:
+    with pytest.raises(NormalisingError, match="is no whole number that fits INT64"):
+        whole_numbers("key", [Decimal(1), Decimal(given)])
 
 
 def test_columns_that_nobody_asked_for_are_told(tmp_path: Path) -> None:

@@ -26,8 +26,18 @@ from sluice_runtime.protocol.values import to_array
 from sluice_runtime.sessions import Predictor, Rows
 from sluice_runtime.signature import Signature, Tensor, Tensors
 
+_MOST_ROWS = 10_000
+"""More of them make a pod late, and nothing surer."""
+
+_ROWS_ALONE = 256
+"""Rows that are asked one by one, evenly spaced over all of them."""
+
 _SHOWN = 60
 """Characters of a value in a message."""
+
+
+Asked = NDArray[np.int64]
+"""Numbers of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +52,16 @@ class Recorded:
         """Ask again, as one batch and, with `alone`, row by row.
 
         Raises:
-            PackageError: SampleMismatch, naming output, row, expected and given value.
+            PackageError: SampleMismatch, naming output, row, expected and given value; InvalidPackage for too many.
         """
+        rows = len(next(iter(self.inputs.values()))) if predictor.signature.batchable else 1
+        if rows > _MOST_ROWS:
+            raise _invalid(f"it has {rows} rows, and {_MOST_ROWS} are the most; some dozens are enough")
         together = _run(predictor, self, self.inputs)
         _hold_against(self, together, predictor.signature, "as one batch")
         if alone:
-            _hold_against(self, _row_by_row(predictor, self), predictor.signature, "row by row")
+            asked = np.unique(np.linspace(0, rows - 1, min(rows, _ROWS_ALONE)).astype(np.int64))
+            _hold_against(self, _row_by_row(predictor, self, asked), predictor.signature, "row by row", asked)
 
     def repeated(self, batchable: bool) -> Rows:
         """The recorded rows over and over; where no dimension counts rows, the inputs as they are."""
@@ -126,9 +140,8 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _row_by_row(predictor: Predictor, recorded: Recorded) -> dict[str, Tensor]:
-    rows = next(iter(recorded.inputs.values())).shape[0]
-    parts = [_run(predictor, recorded, _row(recorded.inputs, place)) for place in range(rows)]
+def _row_by_row(predictor: Predictor, recorded: Recorded, asked: Asked) -> dict[str, Tensor]:
+    parts = [_run(predictor, recorded, _row(recorded.inputs, row)) for row in asked.tolist()]
     return {name: np.concatenate([np.atleast_1d(part[name]) for part in parts]) for name in recorded.outputs}
 
 
@@ -147,19 +160,25 @@ def _run(predictor: Predictor, recorded: Recorded, inputs: Tensors) -> dict[str,
         raise PackageError(Reason.SAMPLE_MISMATCH, f"the model fails on rows of {SAMPLE_FILE}: {text}") from error
 
 
-def _hold_against(recorded: Recorded, given: Mapping[str, Tensor], signature: Signature, way: str) -> None:
-    for name, tensor in recorded.outputs.items():
+def _hold_against(
+    recorded: Recorded, given: Mapping[str, Tensor], signature: Signature, way: str, asked: Asked | None = None
+) -> None:
+    """`asked`: which rows were; None: all of them."""
+    for name, whole in recorded.outputs.items():
+        tensor = whole if asked is None else whole[asked]
         if given[name].shape != tensor.shape:
             raise _mismatch(
                 f"output {name!r} has shape {list(given[name].shape)}, expected {list(tensor.shape)}, {way}"
             )
         is_bfloat16 = signature.outputs_by_name[name].datatype is Datatype.BF16
-        wanted, found = (bfloat16.to_float32(part) if is_bfloat16 else part for part in (tensor, given[name]))
-        relative, absolute = recorded.tolerance.relative, absolute_of(recorded.tolerance, wanted)
+        wanted, found, every = (
+            bfloat16.to_float32(part) if is_bfloat16 else part for part in (tensor, given[name], whole)
+        )
+        relative, absolute = recorded.tolerance.relative, absolute_of(recorded.tolerance, every)
         wrong = np.argwhere(~np.atleast_1d(within(wanted, found, relative, absolute)))
         if len(wrong):
             exact = "" if wanted.dtype.kind != "f" else f" (within {relative:g} of it + {absolute:g})"
-            told = _told(wrong, np.atleast_1d(wanted), np.atleast_1d(found), exact)
+            told = _told(wrong, np.atleast_1d(wanted), np.atleast_1d(found), exact, asked)
             raise _mismatch(f"output {name!r}, {told}, {way}")
 
 
@@ -175,12 +194,13 @@ def within(expected: NDArray[Any], given: NDArray[Any], relative: float, absolut
     return np.asarray(near, dtype=np.bool_)
 
 
-def _told(wrong: NDArray[Any], expected: NDArray[Any], given: NDArray[Any], exact: str) -> str:
+def _told(wrong: NDArray[Any], expected: NDArray[Any], given: NDArray[Any], exact: str, asked: Asked | None) -> str:
     place = tuple(wrong[0])
+    row = place[0] if asked is None else asked[place[0]]
     column = f", column {', '.join(map(str, place[1:]))}" if len(place) > 1 and expected.shape[1:] != (1,) else ""
     rows = len(set(wrong[:, 0].tolist()))
     return (
-        f"row {place[0]}{column}: expected {_shown(expected[place])}{exact}, given {_shown(given[place])} "
+        f"row {row}{column}: expected {_shown(expected[place])}{exact}, given {_shown(given[place])} "
         f"({rows} of {len(expected)} rows differ)"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -34,10 +35,13 @@ from runtime.skews import (
 )
 from runtime.skews import package_of as sampled
 from sluice.failures import Failure, PackageError, Reason
+from sluice.manifest import Datatype, Sample, TensorSpec
 from sluice.package import write_package
 from sluice.parts import Parts
 from sluice.sample import dump_sample
+from sluice_runtime.replay import Recorded
 from sluice_runtime.runtime import load
+from sluice_runtime.signature import Signature, Tensor, Tensors
 
 
 def refused(package: Path) -> PackageError:
@@ -205,6 +209,42 @@ def scaled(folder: Path, rows: int, factor: float, answered: float) -> Path:
 
 def test_answers_that_are_all_small_are_no_excuse(tmp_path: Path) -> None:
     assert refused(scaled(tmp_path, 20, factor=-3e-7, answered=5e-7)).reason is Reason.SAMPLE_MISMATCH
+
+
+def test_of_many_rows_some_are_asked_alone_and_too_many_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    package = scaled(tmp_path / "many", 10_001, factor=2, answered=2)
+    assert "it has 10001 rows, and 10000 are the most" in refused(package).message
+
+    recorded = Recorded({"x": np.arange(3_000.0)[:, np.newaxis]}, {"y": np.arange(3_000.0)[:, np.newaxis]}, Sample())
+    for off, told in ((set(), ""), ({2_999}, "row 2999: expected 2999")):
+        predictor = Echo(off)
+        with pytest.raises(PackageError, match=told) if told else contextlib.nullcontext():
+            recorded.replay(predictor, alone=True)
+        assert [rows for rows in predictor.asked if rows != 1] == [3_000]
+        assert predictor.asked.count(1) == 256
+
+
+class Echo:
+    """Answers with what it is asked, and alone otherwise where it is asked for one of the rows `off`."""
+
+    def __init__(self, off: set[int]) -> None:
+        tensors = (TensorSpec(name="x", datatype=Datatype.FP64, shape=(-1, 1)),)
+        outputs = (TensorSpec(name="y", datatype=Datatype.FP64, shape=(-1, 1)),)
+        self.signature = Signature(tensors, outputs, batchable=True)
+        self.asked: list[int] = []
+        self._off = off
+
+    def run(self, outputs: list[str], inputs: Tensors) -> list[Tensor]:
+        rows = inputs["x"]
+        self.asked.append(len(rows))
+        return [rows + 1 if len(rows) == 1 and int(rows[0, 0]) in self._off else rows]
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def resume(self) -> None:
+        """Nothing was stopped."""
 
 
 def test_a_tolerance_of_ones_own_is_kept(package: Path) -> None:

@@ -92,7 +92,10 @@ def _store(features: Features, url: str | None) -> Store:
     try:
         return Store.model_validate((known.model_dump() if known else {}) | {"url": url})
     except ValidationError as error:
-        raise invalid(f"--store: {url} is no http(s) URL") from error
+        # It may hold a password, and is not shown.
+        raise invalid(
+            "--store is the http(s) URL of a feature server, such as http://feast.shop.svc:6566, without user or query"
+        ) from error
 
 
 def with_credentials(store: Store, context: Context, folder: Path | None) -> tuple[Store, Context]:

@@ -68,6 +68,11 @@ def holds_password(text: str) -> bool:
     return any(not _VARIABLE.search(found) for found in _passwords(text))
 
 
+def names_variable(text: str) -> bool:
+    """Whether a variable of the environment is named in the text."""
+    return _VARIABLE.search(text) is not None
+
+
 def _passwords(text: str) -> list[str]:
     found = [match.strip("'") for pattern in _PASSWORDS for match in pattern.findall(text)]
     return [*found, *map(unquote, found)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Self
@@ -10,16 +11,27 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from sluice_features.durations import Duration
-from sluice_features.secrets import holds_password
+from sluice_features.secrets import holds_password, names_variable
 
 ONLY_TABLE = "data"
 """What queries call the table of a source that has one."""
+
+
+_CREDENTIALS = re.compile(r"auth|cookie|token|secret|password|key|session|signature", re.IGNORECASE)
+"""In the names of headers by which servers know who asks."""
 
 
 def _without_passwords(text: str) -> str:
     if holds_password(text):
         raise ValueError("credentials come from the environment: write ${NAME} in place of the password")
     return text
+
+
+def _without_credentials(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if _CREDENTIALS.search(name) and not names_variable(value):
+            raise ValueError(f"credentials come from the environment: write ${{NAME}} in header {name}")
+    return headers
 
 
 def _tables(given: object) -> object:
@@ -72,7 +84,7 @@ class Http(_Strict):
     """
 
     url: Place
-    headers: Mapping[str, str] = Field(default_factory=dict)
+    headers: Annotated[Mapping[str, str], AfterValidator(_without_credentials)] = Field(default_factory=dict)
     rows: str = ""
     next: str = ""
     fields: dict[str, str] = Field(default_factory=dict)

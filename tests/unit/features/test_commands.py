@@ -79,9 +79,12 @@ def test_history_is_written(suffix: str, good: Path) -> None:
     assert pq.read_table(output).column("size").to_pylist() == [100.0, 101.0]
 
 
-def test_the_store_may_be_named_by_the_command(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["features", "materialize", str(good), "--store", "feast:6566"]) == 1
-    assert "--store: feast:6566 is no http(s) URL" in capsys.readouterr().err
+@pytest.mark.parametrize("url", ["feast-7:6566", "http://admin:feast-7@127.0.0.1:9", "http://127.0.0.1:9?key=feast-7"])
+def test_the_store_may_be_named_by_the_command(url: str, good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["features", "materialize", str(good), "--store", url]) == 1
+    told = capsys.readouterr().err
+    assert "--store is the http(s) URL of a feature server" in told
+    assert "feast-7" not in told
 
 
 @pytest.mark.parametrize("files", [{}, {"token": "abc-def\n"}, {"ca.crt": "-"}, {"token": "abc-def", "ca.crt": "-"}])

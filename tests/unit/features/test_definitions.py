@@ -27,6 +27,17 @@ def test_definitions_are_read(tmp_path: Path) -> None:
     assert [feature.name for _, feature in read.chosen(read.service("store-revenue"))] == ["size", "staff", "city"]
 
 
+def with_headers(headers: dict[str, str]) -> dict[str, Any]:
+    return changed(sources={"files": {"http": {"url": "http://api/stores", "headers": headers}}})
+
+
+def test_headers_may_hold_credentials_by_their_variables_and_all_else_as_it_is() -> None:
+    headers = {"Authorization": "Bearer ${TOKEN}", "Accept": "application/json"}
+    read = Definitions.model_validate(with_headers(headers))
+    assert read.sources["files"].http
+    assert read.sources["files"].http.headers == headers
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -61,6 +72,12 @@ def test_definitions_are_read(tmp_path: Path) -> None:
         (changed(sources={"files": {"postgres": {"dsn": "host=db password=secret"}}}), "write ${NAME}"),
         (changed(store={"url": "http://feast", "token": "secret"}), "store.token"),
         (changed(store={"url": "feast:6566"}), "store.url"),
+        (changed(store={"url": "http://admin:secret@feast:6566"}), "store.url"),
+        (changed(store={"url": "http://secret@feast:6566"}), "store.url"),
+        (changed(store={"url": "http://feast:6566?token=secret"}), "store.url"),
+        (with_headers({"authorization": "Bearer secret"}), "write ${NAME} in header authorization"),
+        (with_headers({"X-Api-Key": "secret"}), "write ${NAME} in header X-Api-Key"),
+        (with_headers({"Cookie": "session=secret"}), "write ${NAME} in header Cookie"),
         ({}, "project: Field required"),
         ([], "should be a valid dictionary"),
     ],

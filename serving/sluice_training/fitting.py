@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,10 +16,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from sluice.model import Columns, Model, table, to_columns, to_tensors
 from sluice_training.arrow_frames import adapt
 from sluice_training.errors import TrainingError
+from sluice_training.guarding import guarded
 from sluice_training.serving import Graph
 
 Parameters = Mapping[str, bool | int | float | str]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +87,6 @@ def fit(
     return Fitted(model, estimator, parameters)
 
 
-def guarded(model: Any, method: str, call: Callable[[], T]) -> T:
-    """Call a data scientist's method.
-
-    Raises:
-        TrainingError: whatever it raised, in one line with the place in their code.
-    """
-    try:
-        return call()
-    except TrainingError:
-        raise
-    except Exception as error:  # it is other people's code
-        kind = model if isinstance(model, type) else type(model)
-        raise TrainingError(f"{kind.__name__}.{method} failed{_place(error)}: {_told(error)}") from error
-
-
 def copied(inputs: Columns) -> Columns:
     """Columns that a method may change without changing what others are given, as in serving."""
     return {name: array.copy() for name, array in inputs.items()}
@@ -121,19 +104,3 @@ def _check(model: Model, prepared: Columns, rows: int) -> None:
                 f"{type(model).__name__}.preprocess made {len(np.asarray(array))} values of {name!r} from {rows} rows; "
                 "it must keep the rows as they are"
             )
-
-
-def _place(error: Exception) -> str:
-    """The innermost line that is not a library's."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
-    own = [frame for frame in frames if Path(frame.filename).resolve().parent != Path(__file__).resolve().parent]
-    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
-
-
-def _told(error: Exception) -> str:
-    text = " ".join(str(error).split())[:400]
-    if "could not convert string to float" in text:
-        return f"{text}; a column of text needs an encoder, such as OneHotEncoder in a ColumnTransformer"
-    if "contains NaN" in text:
-        return "a value is missing where the estimator takes none; put a SimpleImputer before it"
-    return f"{type(error).__name__}: {text}"

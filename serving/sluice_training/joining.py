@@ -12,7 +12,7 @@ from sluice_features.definitions import Definitions
 from sluice_features.errors import FeaturesError
 from sluice_features.history import load
 from sluice_training.errors import TrainingError
-from sluice_training.fitting import guarded
+from sluice_training.guarding import guarded
 
 
 def joined(

@@ -12,7 +12,7 @@ from sluice.manifest import CODE_FOLDER
 from sluice.model import Model
 from sluice.package import opened
 from sluice_training.errors import TrainingError
-from sluice_training.fitting import guarded
+from sluice_training.guarding import guarded
 from sluice_training.state import state_of
 
 

@@ -15,6 +15,7 @@ from sluice.manifest import Datatype, TensorSpec
 from sluice.model import Columns, Model, overrides, to_columns, to_tensors
 from sluice_training.errors import TrainingError
 from sluice_training.export import serialized
+from sluice_training.guarding import guarded
 
 _DATATYPES = {
     "float64": Datatype.FP64,
@@ -86,13 +87,14 @@ class Served:
         """Outputs by name for inputs by name, as tensors.
 
         Raises:
-            TrainingError: the graph fails.
+            TrainingError: the graph fails, or the class's Python does.
         """
         if not self._python:
             return self._graph.run(tensors)
-        own = {name: tensor.copy() for name, tensor in tensors.items()}
-        prepared = to_tensors(self._model.preprocess(to_columns(own)))
-        return to_tensors(self._model.postprocess(to_columns(self._graph.run(prepared))))
+        model, own = self._model, to_columns({name: tensor.copy() for name, tensor in tensors.items()})
+        prepared = guarded(model, "preprocess", lambda: to_tensors(model.preprocess(own)))
+        given = to_columns(self._graph.run(prepared))
+        return guarded(model, "postprocess", lambda: to_tensors(model.postprocess(given)))
 
     def predictions(self, values: Columns, targets: Sequence[str]) -> NDArray[Any]:
         """What it predicts for the target, or the targets side by side: the output of that name, or the first."""

@@ -24,7 +24,8 @@ from sluice_training import describing, evaluation, export, record, sampling
 from sluice_training.data import digest, rows, taken
 from sluice_training.errors import TrainingError
 from sluice_training.evaluation import Task
-from sluice_training.fitting import Fitted, Parameters, copied, fit, guarded
+from sluice_training.fitting import Fitted, Parameters, copied, fit
+from sluice_training.guarding import guarded
 from sluice_training.plan import Plan
 from sluice_training.previous import Previous, read_previous
 from sluice_training.rows import Rows, rows_of
@@ -106,7 +107,8 @@ def _exported(course: _Course, fitted: Fitted) -> onnx.ModelProto:
     """The graph, which has been seen to do on every row what the estimator does."""
     if isinstance(fitted.estimator, onnx.ModelProto):
         return fitted.estimator
-    prepared = to_columns(to_tensors(fitted.model.preprocess(copied(course.found.inputs))))
+    inputs = copied(course.found.inputs)
+    prepared = guarded(fitted.model, "preprocess", lambda: to_columns(to_tensors(fitted.model.preprocess(inputs))))
     wanted = export.expected(fitted.estimator, prepared)
     name = type(fitted.estimator).__name__
 

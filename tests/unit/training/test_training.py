@@ -237,6 +237,24 @@ class Shortening(Revenue):
         return {name: values[1:] for name, values in inputs.items()}
 
 
+class Surprised(Coded):
+    """It knows no value but those of the rows that it was fitted to."""
+
+    def preprocess(self, inputs: Any) -> Any:
+        places = {size: place for place, size in enumerate(self.state["sizes"])}
+        return {"place": np.array([float(places[size]) for size in inputs["size"]])}
+
+    def prepare(self, inputs: Any) -> None:
+        self.state = {"sizes": inputs["size"].tolist()}
+
+
+class Startled(Coded):
+    """Its answer is a division by zero."""
+
+    def postprocess(self, outputs: Any) -> Any:
+        return {"revenue": outputs["revenue"] * (1 // 0)}
+
+
 class Narrow(Revenue):
     variables = (Variable(name="size", maximum=1.0),)
 
@@ -253,6 +271,8 @@ class Narrow(Revenue):
         (Nothing, "returned NoneType; return a fitted scikit-learn estimator"),
         (Mixing, "no row may depend on another"),
         (Shortening, "it must keep the rows as they are"),
+        (Surprised, r"Surprised.preprocess failed in test_training.py, line \d+: KeyError"),
+        (Startled, r"Startled.postprocess failed in test_training.py, line \d+: ZeroDivisionError"),
         (Narrow, "violate what is declared of 'size'"),
         (Model, "says no name"),
         (Aged, "the clock fills 'now': say with --timestamp|no column 'opened'"),

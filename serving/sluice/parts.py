@@ -1,7 +1,8 @@
 """What a package may hold beside its graph: a sample, statistics, and Python code with the lock of its libraries.
 
 Files below `code/` run in the serving process, so they are there on purpose or not at all: without `preprocessing` in
-`model.yaml` they are refused, and a package without it stays data.
+`model.yaml` they are refused, and a package without it stays data. So is a sample that nobody would replay. Statistics
+are for people and what watches a model: nothing is served by them, and they need no declaration.
 """
 
 from __future__ import annotations
@@ -83,13 +84,17 @@ class Parts:
 
 
 def check_parts(folder: Path, manifest: Manifest, files: Iterable[str]) -> None:
-    """Check that a package holds what its manifest declares, and no code that it does not.
+    """Check that a package holds what its manifest declares, and neither code nor a sample that it does not.
 
     Raises:
         PackageError: InvalidPackage.
     """
     if manifest.sample is not None and not (folder / SAMPLE_FILE).is_file():
         raise _invalid(f"model.yaml declares a sample, but {SAMPLE_FILE} is missing")
+    if manifest.sample is None and (folder / SAMPLE_FILE).is_file():
+        raise _invalid(
+            f"{SAMPLE_FILE} would never be replayed, as model.yaml declares no sample; declare it, or leave it out"
+        )
     if manifest.preprocessing is not None:
         _check_code(folder, manifest.preprocessing)
     elif code := next((path for path in files if path.startswith(f"{CODE_FOLDER}/")), None):

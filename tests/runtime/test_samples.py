@@ -297,6 +297,15 @@ def test_a_sample_that_is_no_json_or_not_there_is_named(package: Path) -> None:
     assert "sample.json is missing" in refused(package).message
 
 
+def test_a_sample_that_nobody_would_replay_is_refused(package: Path) -> None:
+    text = (package / "model.yaml").read_text()
+    assert "sample: {relative: 1.0e-05}" in text
+    (package / "model.yaml").write_text(text.replace("sample: {relative: 1.0e-05}", ""))
+    error = refused(package)
+    assert error.reason is Reason.INVALID_PACKAGE
+    assert "sample.json would never be replayed" in error.message
+
+
 def test_missing_values_and_text_are_replayed_exactly(tmp_path: Path) -> None:
     kinds = {"number": TensorProto.FLOAT, "text": TensorProto.STRING, "flag": TensorProto.BOOL}
     tensors = {name: helper.make_tensor_value_info(name, kind, ("N", 1)) for name, kind in kinds.items()}

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sluice.contract import Clock, FeatureReferences, Variable
-from sluice.manifest import Card, Sample
+from sluice.manifest import Card, Sample, explain
 from sluice.parts import Code, Parts
+from sluice.statistics import load_statistics
 
 _Form = TypeVar("_Form", bound=BaseModel)
 
@@ -49,9 +50,19 @@ def chosen_parts(chosen: argparse.Namespace) -> Parts:
         clock=Clock(input=chosen.clock, from_request=chosen.clock_from_request) if chosen.clock else None,
         sample=chosen.sample,
         tolerance=Sample() if chosen.tolerance is None else Sample(relative=chosen.tolerance),
-        statistics=chosen.statistics,
+        statistics=_statistics(chosen.statistics),
         code=_code(chosen.code, chosen.entrypoint, chosen.lock),
     )
+
+
+def _statistics(path: Path | None) -> Path | None:
+    """The file, once it is known to be what it is taken for."""
+    if path is not None:
+        try:
+            load_statistics(path)
+        except ValidationError as error:
+            raise ValueError(f"{path.name}: {explain(error)}") from error
+    return path
 
 
 def _code(folder: Path | None, entrypoint: str | None, lock: Path | None) -> Code | None:

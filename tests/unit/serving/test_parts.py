@@ -22,9 +22,12 @@ from sluice.merging import merged
 from sluice.package import open_package, write_package
 from sluice.parts import Parts, locked_requirements
 from sluice.sample import dump_sample
+from sluice.statistics import Statistics, dump_statistics
 from sluice_runtime.protocol.card import encode_card
 
 SAMPLE = dump_sample({"x": np.array([[1.5, 2]], np.float32)}, {"y": np.array([[3, 4]], np.float32)})
+
+STATISTICS = dump_statistics(Statistics(rows=3))
 
 
 def graph(nodes: list[onnx.NodeProto], takes: dict[str, int], gives: list[str], opset: int = 17) -> onnx.ModelProto:
@@ -78,7 +81,7 @@ def test_everything_that_files_say_is_in_the_package(
         "--contract": written(tmp_path, "contract.yaml", yaml.safe_dump(contract)),
         "--features": written(tmp_path, "features.yaml", yaml.safe_dump(features)),
         "--sample": written(tmp_path, "rows.json", SAMPLE),
-        "--statistics": written(tmp_path, "seen.json", "{}"),
+        "--statistics": written(tmp_path, "seen.json", STATISTICS),
     }
     words = [word for pair in files.items() for word in pair]
     assert pack(double, *words, "--owner", "team-a", "--tolerance", "0.001") == 0
@@ -90,7 +93,7 @@ def test_everything_that_files_say_is_in_the_package(
     assert manifest.sample is not None
     assert manifest.sample.relative == 0.001
     assert (tmp_path / "package/sample.json").read_text() == SAMPLE
-    assert (tmp_path / "package/statistics.json").read_text() == "{}"
+    assert (tmp_path / "package/statistics.json").read_text() == STATISTICS
     capsys.readouterr()
     assert main(["inspect", str(tmp_path / "package")]) == 0
     shown = capsys.readouterr().out
@@ -164,6 +167,8 @@ def test_code_without_a_sample_has_no_signature(
         ("--contract", "variables: [{name: a, input: x}, {name: b, input: x}]", "another variable stands for the same"),
         ("--contract", "variable: []", "variables: Field required"),
         ("--features", "service: s\nentities: [{name: e}]\nfeatures: [{name: f}]", "feature 'f': there is no input"),
+        ("--statistics", '{"rows": 3, "mean": 1}', "said: mean: Extra inputs"),
+        ("--statistics", "[", "said: document: Invalid JSON"),
         ("--card", "metric: 1", "metric: Extra inputs"),
         ("--card", "a: [", "no YAML"),
         ("--sample", "{}", "no sample"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,21 @@ def inferred(name: str, values: NDArray[Any]) -> Variable | None:
         return Variable(name=name, nullable=True) if nullable else None
     low, high = float(finite.min()), float(finite.max())
     width = high - low
-    minimum = max(0.0, low - width) if low >= 0 else low - width
-    return Variable(name=name, minimum=_short(minimum), maximum=_short(high + width), nullable=nullable)
+    minimum, maximum = max(0.0, low - width) if low >= 0 else low - width, high + width
+    if not np.isfinite([minimum, maximum]).all():
+        return Variable(name=name, nullable=True) if nullable else None
+    return Variable(
+        name=name,
+        minimum=_rounded(minimum, width, ROUND_FLOOR),
+        maximum=_rounded(maximum, width, ROUND_CEILING),
+        nullable=nullable,
+    )
 
 
-def _short(bound: float) -> float:
-    """A bound as one would write it; it is an estimate."""
-    return float(f"{bound:.6g}")
+def _rounded(bound: float, width: float, outward: str) -> float:
+    """A bound as one would write it, as it is an estimate: to six digits of the width of what lies within, outward."""
+    step = Decimal(1).scaleb(Decimal(width).adjusted() - 5)
+    return float((Decimal(bound) / step).to_integral_value(outward) * step)
 
 
 def declared(found: Variable | None, said: Variable) -> Variable:

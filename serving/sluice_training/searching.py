@@ -6,6 +6,7 @@ The rows held out for the evaluation are not looked at, so that the winner's met
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,12 +78,18 @@ def drawn(declared: Mapping[str, Sequence[Any]], count: int, seed: int) -> tuple
 
 
 def search(candidates: Sequence[Parameters], of: int, folds: NDArray[np.int64], loss: Loss) -> Search:
-    """Judge every candidate on every fold."""
+    """Judge every candidate on every fold. One whose loss is no number, somewhere, comes after all others.
+
+    Raises:
+        TrainingError: none has a loss that is a number.
+    """
     tried = []
     for parameters in candidates:
         losses = [loss(parameters, folds == fold) for fold in np.unique(folds)]
         tried.append(Candidate(parameters, float(np.mean(losses)), float(np.std(losses))))
-    return Search(tuple(sorted(tried, key=lambda candidate: candidate.loss)), of)
+    if all(math.isnan(candidate.loss) for candidate in tried):
+        raise TrainingError("no candidate of the search has a loss that is a number: what all of them predict is NaN")
+    return Search(tuple(sorted(tried, key=lambda candidate: (math.isnan(candidate.loss), candidate.loss))), of)
 
 
 def _numbered(declared: Mapping[str, Sequence[Any]], number: int) -> Parameters:

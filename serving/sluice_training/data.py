@@ -37,10 +37,15 @@ def read(sources: Sequence[Path]) -> pa.Table:
     if not sources:
         raise TrainingError("there is no data; name files with --data")
     tables = [canonical(_read(source)) for source in sources]
+    names = tables[0].column_names
+    for source, table in zip(sources, tables, strict=True):
+        if other := sorted({*names} ^ {*table.column_names}):
+            raise TrainingError(f"the files have different columns: {sources[0]} and {source} differ in {other[0]!r}")
     try:
-        return pa.concat_tables(tables).combine_chunks()
-    except pa.ArrowInvalid as error:
-        raise TrainingError(f"the files have different columns: {_first_line(error)}") from error
+        # What a file says of a column's type goes by the values in it: 5 beside 5.5, or none at all beside text.
+        return canonical(pa.concat_tables(map(_typed, tables), promote_options="permissive"))
+    except pa.ArrowException as error:
+        raise TrainingError(f"the files have columns of different types: {_first_line(error)}") from error
 
 
 def taken(given: Any) -> pa.Table:
@@ -109,6 +114,16 @@ def _read(source: Path) -> pa.Table:
     raise TrainingError(f"{source} is neither .csv, .csv.gz nor .parquet")
 
 
+def _typed(table: pa.Table) -> pa.Table:
+    """The table with no type for columns that hold nothing."""
+    return pa.table(
+        {
+            name: pa.nulls(len(column)) if column.null_count == len(column) else column
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    )
+
+
 def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -121,7 +136,7 @@ def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _cast(name, column, pa.int64())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _without_nan(_cast(name, column, pa.float64()))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return _cast(name, column, pa.string())
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _time(name, column)

@@ -33,6 +33,38 @@ def test_neither_chunks_nor_widths_nor_dictionaries_change_the_digest() -> None:
     assert len({digest(canonical(other)) for other in (table, pieces, narrow, coded)}) == 1
 
 
+def test_files_are_one_table_where_a_column_looks_different_in_each(tmp_path: Path) -> None:
+    whole = "n,text,half,when\n1,,5,2026-01-01\n2,a,5.5,2026-01-02\n"
+    head, *rows = whole.splitlines()
+    for place, row in enumerate(rows):
+        (tmp_path / f"{place}.csv").write_text(f"{head}\n{row}\n")
+    (tmp_path / "whole.csv").write_text(whole)
+    table = read([tmp_path / "0.csv", tmp_path / "1.csv"])
+    assert [str(kind) for kind in table.schema.types] == ["int64", "string", "double", "timestamp[us, tz=UTC]"]
+    assert digest(table) == digest(read([tmp_path / "whole.csv"]))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("a\n1\n", "different columns: .*one.csv and .*other.csv differ in 'b'"),
+        ("a,b\n1,yes it is\n", "columns of different types"),
+    ],
+)
+def test_files_that_are_no_one_table_are_refused(tmp_path: Path, other: str, message: str) -> None:
+    (tmp_path / "one.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "other.csv").write_text(other)
+    with pytest.raises(TrainingError, match=message):
+        read([tmp_path / "one.csv", tmp_path / "other.csv"])
+
+
+def test_text_is_text_in_every_layout() -> None:
+    tables = [
+        pa.table({"a": pa.array(["x", None], kind)}) for kind in (pa.string(), pa.large_string(), pa.string_view())
+    ]
+    assert len({digest(canonical(table)) for table in tables}) == 1
+
+
 @pytest.mark.parametrize("change", ["value", "name", "order", "missing", "text"])
 def test_every_change_of_content_changes_the_digest(change: str) -> None:
     table = pa.table({"a": [1.0, 2.0, 0.0], "b": ["x", "yz", ""]})

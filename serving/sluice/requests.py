@@ -57,7 +57,8 @@ def from_document(document: Any, inputs: Sequence[TensorSpec], optional: Collect
 
 def from_table(lines: Sequence[Sequence[str]], inputs: Sequence[TensorSpec], optional: Collection[str] = ()) -> Request:
     """A request from the lines of a CSV file. A header that names the inputs gives each its column; without one, a line
-    is a row of the only input.
+    is a row of the only input. Columns of other names are left aside where every input has one: elsewhere one may be
+    an optional input, misspelt.
 
     Raises:
         ValueError: a cell is no value of its input's datatype, or the rows do not fit.
@@ -68,6 +69,9 @@ def from_table(lines: Sequence[Sequence[str]], inputs: Sequence[TensorSpec], opt
     named = [spec for spec in inputs if spec.name in lines[0]]
     if named and {spec.name for spec in inputs} - set(optional) <= set(lines[0]):
         _check_width(lines)
+        unknown = [name for name in lines[0] if not _has(name, inputs)]
+        if unknown and len(named) < len(inputs):
+            raise ValueError(f"the model's inputs are {_names(inputs)}; it has no {', '.join(unknown)}")
         columns = {name: [line[i] for line in lines[1:]] for i, name in enumerate(lines[0])}
         return {"inputs": [_tensor(spec, _parsed(columns[spec.name], spec)) for spec in named]}
     only = _only(inputs, optional)

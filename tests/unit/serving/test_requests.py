@@ -70,7 +70,7 @@ def test_several_inputs_come_by_name(text: str) -> None:
         ("31", [("age", [1, 1], [31])]),
         ("[31, 7]", [("age", [2, 1], [31, 7])]),
         ('[{"age": 31, "vip": null}]', [("age", [1, 1], [31]), ("vip", [1], [None])]),
-        ("city,age,note\nEde,7,x", [("age", [1, 1], [7]), ("city", [1, 1], ["Ede"])]),
+        ("city,age\nEde,7", [("age", [1, 1], [7]), ("city", [1, 1], ["Ede"])]),
         ("31\n7", [("age", [2, 1], [31, 7])]),
     ],
 )
@@ -81,6 +81,15 @@ def test_what_may_be_left_out_need_not_be_there(text: str, expected: list[Any], 
     assert [(item["name"], item["shape"], item["data"]) for item in request["inputs"]] == expected
     with pytest.raises(ValueError, match="missing: age"):
         read_request('{"city": "Ede"}', PERSON, {"city", "vip"})
+
+
+def test_a_column_that_may_be_a_misspelt_input_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("age,city,VIP\n7,Ede,true\n")
+    with pytest.raises(ValueError, match="the model's inputs are age, city, vip; it has no VIP"):
+        read_request(str(file), PERSON, {"city", "vip"})
+    file.write_text("age,city,vip,note\n7,Ede,true,x\n")
+    assert len(read_request(str(file), PERSON, {"city", "vip"})["inputs"]) == 3
 
 
 def test_a_whole_request_of_the_protocol_is_sent_as_it_is() -> None:

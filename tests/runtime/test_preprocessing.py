@@ -149,6 +149,18 @@ def test_folders_of_modules_are_imported_as_in_training(tmp_path: Path) -> None:
     load(config_for(coded(tmp_path, files=files)))
 
 
+def test_folders_of_files_hide_no_library_and_folders_of_sources_need_no_init(tmp_path: Path) -> None:
+    """`json` was imported before, `colorsys` was not; both have words for a name beside the package's modules."""
+    imports = "import json\nfrom json import loads\nimport colorsys\nfrom colorsys import rgb_to_hsv\n"
+    files = {
+        "model.py": imports + CODE.replace("from helpers import scaled", "from shop.steps.scale import scaled"),
+        "json/words.txt": "a",
+        "colorsys/more.py": "raise ImportError('this is no library')\n",
+        "shop/steps/scale.py": HELPERS,
+    }
+    load(config_for(coded(tmp_path, files=files)))
+
+
 def test_code_may_change_what_it_is_given_and_goes_by_the_order_of_the_manifest(tmp_path: Path) -> None:
     """A sample in another order is asked in the manifest's, as requests are."""
     text = CODE.replace(

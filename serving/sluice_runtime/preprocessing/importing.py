@@ -120,6 +120,18 @@ class _Loader(SourceLoader):
         super().exec_module(module)
 
 
+def _is_own(code: Path, top: str) -> bool:
+    """Whether a package has a module of that name. A folder without `__init__.py` is one where it holds sources and no
+    library has that name: it may be a folder of files.
+    """
+    if (code / f"{top}.py").is_file() or (code / top / "__init__.py").is_file():
+        return True
+    if top in sys.modules or next((code / top).rglob("*.py"), None) is None:
+        return False
+    library = importlib.util.find_spec(top)
+    return library is None or library.origin is None
+
+
 def _own_import(code: Path, root: str) -> Callable[..., Any]:
     """`__import__` as the package's modules see it."""
 
@@ -131,7 +143,7 @@ def _own_import(code: Path, root: str) -> Callable[..., Any]:
         level: int = 0,
     ) -> Any:
         top = name.partition(".")[0]
-        if level or not ((code / top).is_dir() or (code / f"{top}.py").is_file()):
+        if level or not _is_own(code, top):
             return builtins.__import__(name, globals_, locals_, fromlist, level)
         found = builtins.__import__(f"{root}.{name}", globals_, locals_, fromlist or (), 0)
         return found if fromlist else sys.modules[f"{root}.{top}"]

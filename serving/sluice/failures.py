@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from bisect import bisect_right
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -126,10 +127,18 @@ def _fitting(payload: dict[str, Any]) -> str:
     card: dict[str, str] = payload.get("card", {})
     while len(text := json.dumps(payload)) > TERMINATION_LIMIT and card:
         card.popitem()
-    return text if len(text) <= TERMINATION_LIMIT else json.dumps(_shortened(payload))
+    while len(text := json.dumps(payload)) > TERMINATION_LIMIT:
+        payload = _shortened(payload)
+    return text
 
 
 def _shortened(payload: Mapping[str, Any]) -> dict[str, Any]:
-    # json.dumps writes ASCII, up to 12 bytes a character (a surrogate pair): a sixteenth of the limit in
-    # characters fits whatever the text is.
-    return {key: value[: TERMINATION_LIMIT // 16] for key, value in payload.items() if isinstance(value, str)}
+    """With as much of the longest text as there is room for, and a sign that this is not all of it."""
+    longest = max(payload, key=lambda name: len(json.dumps(payload[name])))
+    text: str = payload[longest]
+
+    def cut(length: int) -> dict[str, Any]:
+        return {**payload, longest: f"{text[:length]}…"}
+
+    most = bisect_right(range(len(text)), TERMINATION_LIMIT, key=lambda length: len(json.dumps(cut(length))))
+    return cut(max(0, most - 1))

@@ -85,7 +85,8 @@ def _checked(run: Run) -> Iterator[tuple[Report, list[Staged]]]:
         staged = [_read(run, view, stage, report) for view in run.definitions.selected(run.views)]
         if report.violations:
             report.result, report.reason = "Refused", Reason.FEATURES_REFUSED
-            report.message = f"{'; '.join(map(str, report.violations))}. Nothing was written, the old values stay"
+            # What matters most comes first: a pod's last word may be cut.
+            report.message = f"Nothing was written, the old values stay: {'; '.join(map(str, report.violations))}"
         yield report, [one for one in staged if one is not None]
 
 

@@ -38,7 +38,10 @@ def test_a_check_that_fails_leaves_its_words(tmp_path: Path, capsys: pytest.Capt
     words = ["features", "materialize", str(tmp_path / "features.yaml"), "--report", str(report)]
     assert main([*words, "--termination-log", str(log)]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("sluice: stores.size: a value is missing [nullable] (1 of 3 rows), such as store_id=2")
+    assert last.startswith(
+        "sluice: Nothing was written, the old values stay: "
+        "stores.size: a value is missing [nullable] (1 of 3 rows), such as store_id=2"
+    )
     word = parse_termination(log.read_text())
     assert isinstance(word, Failure)
     assert (word.reason, f"sluice: {word.message}") == (Reason.FEATURES_REFUSED, last)

@@ -20,6 +20,7 @@ from sluice.local import replay
 from sluice.manifest import explain
 from sluice.model import Model
 from sluice.package import Package, opened
+from sluice_training import options
 from sluice_training.data import read
 from sluice_training.errors import TrainingError
 from sluice_training.job import manifests
@@ -47,6 +48,7 @@ SETTLED = {
 def run(chosen: argparse.Namespace) -> int:
     """Train. Returns 0, or 1 with one line on stderr where something is at fault."""
     try:
+        options.check(chosen)
         if chosen.as_job:
             print(_job(chosen))  # noqa: T201
             return 0

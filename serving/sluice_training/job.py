@@ -7,6 +7,7 @@ or with the code in an image of one's own. The pod meets the restricted pod secu
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import re
@@ -100,16 +101,18 @@ def _command(chosen: argparse.Namespace) -> list[str]:
 
 
 def _config_map(name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
-    try:
-        data = {_key(path): content.decode() for path, content in files.items()}
-    except UnicodeDecodeError as error:
-        raise TrainingError("a file is no text; put it into a --claim, or into an image (--image-folder)") from error
+    held: dict[str, dict[str, str]] = {"data": {}, "binaryData": {}}
+    for path, content in files.items():
+        try:
+            held["data"][_key(path)] = content.decode()
+        except UnicodeDecodeError:  # Parquet, an archive
+            held["binaryData"][_key(path)] = base64.b64encode(content).decode()
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name},
         "immutable": True,
-        "data": data,
+        **{kind: values for kind, values in held.items() if values},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def test_code_and_small_data_travel_in_a_config_map() -> None:
     assert container["command"][:3] == ["sluice", "train", "model:Iris"]
     assert {"--data=iris.csv", "--seed=7", "--push=s3://m"} <= set(container["command"])
     assert not any(word.startswith(("--as-job", "--image")) for word in container["command"])
+
+
+def test_what_is_no_text_travels_too() -> None:
+    parquet = b"PAR1\x00\xff\xfe" * 100
+    Path("iris.parquet").write_bytes(parquet)
+    files, job = made("--data", "iris.parquet")
+    volume = next(one for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "files")
+    key = next(item["key"] for item in volume["configMap"]["items"] if item["path"] == "iris.parquet")
+    assert base64.b64decode(files["binaryData"][key]) == parquet
+    assert set(files["data"]).isdisjoint(files["binaryData"])
 
 
 def test_the_pod_has_no_rights_and_goes_away() -> None:

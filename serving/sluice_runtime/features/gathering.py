@@ -10,11 +10,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from sluice_runtime.features.circuit import Circuit
 from sluice_runtime.features.client import StoreError, Trouble
+from sluice_runtime.features.lines import Entry, Lines, Waiter
 from sluice_runtime.features.rows import Key, Row
 
 log = logging.getLogger(__name__)
@@ -23,36 +23,54 @@ LANES = 2
 MOST_WAITING = 16_384
 """Keys that wait for a call of theirs; more are refused."""
 
-_REFUSALS_BEFORE_GIVING_UP = 3
-"""Refused calls in a row after which the store, and not one key, is held to be at fault: calls are not divided then."""
+LEFT_FOR_SMALL = 4_096
+"""Of these, so many are for requests that one call is enough for: large ones alone do not fill them all."""
+
+MOST_PARTS = 32
+"""Parts that a refused call is divided into beyond those for which others brought something: enough to find six keys,
+wherever they are, that made the store refuse 256."""
+
+_FEW_PARTS = 6
+"""The same after a call of which no part brought anything: then the store, and not some keys, is at fault."""
 
 _PAUSED = StoreError(Trouble.PAUSED, "the feature store did not answer a moment ago", away=True)
 _CROWDED = StoreError(Trouble.CROWDED, "too many requests wait for the feature store")
 _LATE = StoreError(Trouble.CROWDED, "the feature store does not answer as fast as it is asked")
-_UNFORESEEN = StoreError(Trouble.INVALID, "the feature store's answer could not be read")
+_UNFORESEEN = StoreError(Trouble.INVALID, "the feature store's answer could not be read", away=True)
 
 Ask = Callable[[Sequence[Key]], Awaitable[Sequence[Row]]]
 
 
-class Waiter(Protocol):
-    """Who wants a row."""
+@dataclass(slots=True)
+class _Trial:
+    """What came of a call. `parts`: into how many more it is divided; `since`: when one of them was last asked for."""
 
-    def landed(self, key: Key, found: Row | StoreError) -> None:
-        """Take the row, or why there is none."""
-        ...
+    parts: int
+    since: float
+    fruitful: bool = False
+
+    def brought(self) -> None:
+        """One part was answered. A key at fault costs two parts for each time that they are halved; one brings this."""
+        self.fruitful = True
+        self.parts += 2
+
+    def divides(self) -> bool:
+        """Whether a refused part is divided."""
+        self.parts -= 2
+        return self.parts >= 0
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
-    key: Key
-    since: float
-    waiters: list[Waiter] = field(default_factory=list)
-    # Of the call that it went into first.
-    asked_at: float = 0.0
+class _Part:
+    """Of a call that was refused, or a whole one."""
+
+    entries: list[Entry]
+    trial: _Trial
 
 
 class Gathering:
-    """Entries wait, fly, and land. `seconds`: how long a call may take, and how long a key may wait for its call.
+    """Entries wait, fly, and land. `seconds`: how long a call may take, and how long a request may wait for the next
+    call in which there is a key of its own.
 
     Times are the event loop's. To be used within one event loop.
     """
@@ -62,10 +80,11 @@ class Gathering:
         self._seconds = seconds
         self._most_keys = most_keys
         self._circuit = Circuit()
-        self._refusals = 0
-        self._waiting: dict[Key, _Entry] = {}
-        self._flying: dict[Key, _Entry] = {}
-        self._again: deque[list[_Entry]] = deque()
+        self._doubted = False
+        self._lines = Lines()
+        self._flying: dict[Key, Entry] = {}
+        self._again: deque[_Part] = deque()
+        self._again_next = False
         self._calls: set[asyncio.Task[None]] = set()
         self._flush_handle: asyncio.Handle | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -80,40 +99,48 @@ class Gathering:
         """Why so many more keys will not be asked for, if they will not."""
         if not self._circuit.allows(self._loop.time(), len(self._calls)):
             return _PAUSED
-        return _CROWDED if len(self._waiting) + new_keys > MOST_WAITING else None
+        most = MOST_WAITING if new_keys <= self._most_keys else MOST_WAITING - LEFT_FOR_SMALL
+        return _CROWDED if len(self._lines) + new_keys > most else None
 
     def joins(self, key: Key) -> bool:
         """Whether the key is being asked for already."""
-        return key in self._flying or key in self._waiting
+        return key in self._flying or key in self._lines
 
-    def join(self, key: Key, waiter: Waiter) -> None:
-        """Ask for a row, with others."""
-        entry = self._flying.get(key) or self._waiting.get(key)
-        if entry is None:
-            entry = self._waiting[key] = _Entry(key, self._loop.time())
+    def join(self, keys: Sequence[Key], waiter: Waiter) -> None:
+        """Ask for rows, with others."""
+        waiting = []
+        for key in keys:
+            entry = self._flying.get(key)
+            if entry is None:
+                waiting.append(key)
+            else:
+                entry.waiters.append(waiter)
+        if waiting:
+            self._lines.join(waiting, waiter, self._loop.time())
             self._flush_soon()
-            self._expire_later(entry)
-        entry.waiters.append(waiter)
+            self._expire_later()
 
-    def leave(self, key: Key, waiter: Waiter) -> None:
+    def leave(self, keys: Sequence[Key], waiter: Waiter) -> None:
         """Do not tell this one any more, and do not ask for what nobody wants."""
-        entry = self._flying.get(key) or self._waiting.get(key)
-        if entry is None or waiter not in entry.waiters:
-            return
-        entry.waiters.remove(waiter)
-        if not entry.waiters:
-            self._waiting.pop(key, None)
+        for key in keys:
+            entry = self._flying.get(key)
+            if entry is not None and waiter in entry.waiters:
+                entry.waiters.remove(waiter)
+        self._lines.leave(keys, waiter)
 
     async def close(self) -> None:
         """End what is under way; whoever waits is told that the store is away."""
         for handle in (self._flush_handle, self._expiry):
             if handle is not None:
                 handle.cancel()
+        # First of all: a call that ends makes room for the next one.
+        self._again.clear()
+        self._settle(self._lines.clear(), _PAUSED)
         calls = list(self._calls)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        self._settle([*self._waiting.values(), *self._flying.values()], _PAUSED)
+        self._settle([*self._flying.values()], _PAUSED)
 
     def _flush_soon(self) -> None:
         if self._flush_handle is None and len(self._calls) < LANES:
@@ -122,8 +149,8 @@ class Gathering:
 
     def _flush(self) -> None:
         self._flush_handle = None
-        while len(self._calls) < LANES and (batch := self._take()):
-            call = self._loop.create_task(self._call(batch))
+        while len(self._calls) < LANES and (part := self._take()):
+            call = self._loop.create_task(self._call(part))
             self._calls.add(call)
             call.add_done_callback(self._called)
 
@@ -131,81 +158,98 @@ class Gathering:
         self._calls.discard(call)
         self._flush_soon()
 
-    def _take(self) -> list[_Entry]:
-        """What goes into the next call, if there may be one."""
+    def _take(self) -> _Part | None:
+        """What goes into the next call, if there may be one: parts of refused ones and what has gathered, in turn."""
         now = self._loop.time()
         if not self._circuit.allows(now, len(self._calls)):
-            self._pause(now)
-            return []
-        while self._again:
-            batch = self._again.popleft()
-            if now - batch[0].asked_at < self._seconds:
-                return batch
-            self._settle(batch, _LATE)
-        batch = [entry for entry, _ in zip(self._waiting.values(), range(self._most_keys), strict=False)]
-        for entry in batch:
-            del self._waiting[entry.key]
+            self._pause()
+            return None
+        self._again_next = not self._again_next
+        if self._again_next:
+            return self._part_again(now) or self._gathered(now)
+        return self._gathered(now) or self._part_again(now)
+
+    def _gathered(self, now: float) -> _Part | None:
+        entries = self._lines.take(self._most_keys, now)
+        for entry in entries:
             self._flying[entry.key] = entry
-            entry.asked_at = now
-        return batch
+        trial = _Trial(_FEW_PARTS if self._doubted else MOST_PARTS, now)
+        return _Part(entries, trial) if entries else None
 
-    def _pause(self, now: float) -> None:
+    def _part_again(self, now: float) -> _Part | None:
+        while self._again:
+            part = self._again.popleft()
+            for entry in part.entries:
+                if not entry.waiters:
+                    del self._flying[entry.key]
+            part.entries = [entry for entry in part.entries if entry.waiters]
+            if now - part.trial.since >= self._seconds:
+                self._settle(part.entries, _LATE)
+            elif part.entries:
+                part.trial.since = now
+                return part
+        return None
+
+    def _pause(self) -> None:
         """Nobody waits for a store that is away."""
-        halves = [entry for batch in self._again for entry in batch]
+        parts = [entry for part in self._again for entry in part.entries]
         self._again.clear()
-        self._settle([*halves, *self._waiting.values()], _PAUSED)
+        self._settle([*parts, *self._lines.clear()], _PAUSED)
 
-    async def _call(self, batch: list[_Entry]) -> None:
+    async def _call(self, part: _Part) -> None:
         try:
-            rows = await self._ask([entry.key for entry in batch])
+            rows = await self._ask([entry.key for entry in part.entries])
         except StoreError as error:
-            self._failed(batch, error)
+            self._failed(part, error)
         except Exception:
             log.exception("the feature store's answer could not be read")
-            self._failed(batch, _UNFORESEEN)
+            self._failed(part, _UNFORESEEN)
         else:
             self._circuit.answered()
-            self._refusals = 0
-            for entry, row in zip(batch, rows, strict=True):
+            self._doubted = False
+            part.trial.brought()
+            for entry, row in zip(part.entries, rows, strict=True):
                 self._land(entry, row)
 
-    def _failed(self, batch: list[_Entry], error: StoreError) -> None:
+    def _failed(self, part: _Part, error: StoreError) -> None:
+        entries = part.entries
         if error.away:
             self._circuit.failed(self._loop.time())
         else:
             self._circuit.answered()
-            self._refusals += 1
-        if error.divides and len(batch) > 1 and self._refusals <= _REFUSALS_BEFORE_GIVING_UP:
-            middle = len(batch) // 2
-            self._again.extend((batch[:middle], batch[middle:]))
-        else:
-            self._settle(batch, error)
+        if error.divides and len(entries) > 1:
+            if part.trial.divides():
+                middle = len(entries) // 2
+                self._again.extend(_Part(half, part.trial) for half in (entries[:middle], entries[middle:]))
+                return
+            self._doubted |= not part.trial.fruitful
+        self._settle(entries, error)
 
-    def _settle(self, entries: Sequence[_Entry], error: StoreError) -> None:
+    def _settle(self, entries: Sequence[Entry], error: StoreError) -> None:
         for entry in entries:
             self._land(entry, error)
 
-    def _land(self, entry: _Entry, found: Row | StoreError) -> None:
+    def _land(self, entry: Entry, found: Row | StoreError) -> None:
         self._flying.pop(entry.key, None)
-        self._waiting.pop(entry.key, None)
         for waiter in list(entry.waiters):
-            try:
-                waiter.landed(entry.key, found)
-            except Exception:
-                # The others wait for their features all the same.
-                log.exception("a request could not take its features")
+            _tell(waiter, entry.key, found)
 
-    def _expire_later(self, entry: _Entry) -> None:
-        if self._expiry is None:
-            self._expiry = self._loop.call_at(entry.since + self._seconds, self._expire)
+    def _expire_later(self) -> None:
+        if self._expiry is None and (since := self._lines.oldest()) is not None:
+            self._expiry = self._loop.call_at(since + self._seconds, self._expire)
 
     def _expire(self) -> None:
-        """A key waits for a call of its own no longer than a call may take."""
+        """Who waits for as long as a call may take, and no key of theirs was asked for, waits no longer."""
         self._expiry = None
-        now = self._loop.time()
-        # In the order in which they came.
-        late = [entry for entry in self._waiting.values() if now - entry.since >= self._seconds]
-        self._settle(late, _LATE)
-        for entry in self._waiting.values():
-            self._expire_later(entry)
-            break
+        for waiter, keys in self._lines.late(self._loop.time() - self._seconds):
+            for key in keys:
+                _tell(waiter, key, _LATE)
+        self._expire_later()
+
+
+def _tell(waiter: Waiter, key: Key, found: Row | StoreError) -> None:
+    try:
+        waiter.landed(key, found)
+    except Exception:
+        # The others wait for their features all the same.
+        log.exception("a request could not take its features")

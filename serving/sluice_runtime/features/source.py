@@ -228,8 +228,7 @@ class Lookup:
             return
         self._end()
         self._source.metrics.lookup("abandoned", time.perf_counter() - self._started)
-        for key in self._missing:
-            self._gathering.leave(key, self)
+        self._gathering.leave([*self._missing], self)
 
     def landed(self, key: Key, found: Row | StoreError) -> None:
         """Take one of the rows."""
@@ -245,12 +244,10 @@ class Lookup:
         loop = asyncio.get_running_loop()
         # The loop's clock has whole milliseconds; one more makes sure that the deadline has passed.
         self._timer = loop.call_at(self._deadline + 0.001, self._late)
-        for key in missing:
-            self._gathering.join(key, self)
+        self._gathering.join(missing, self)
 
     def _late(self) -> None:
-        for key in self._missing:
-            self._gathering.leave(key, self)
+        self._gathering.leave([*self._missing], self)
         self._give(RequestError(Kind.DEADLINE, "no features within the time given"), "deadline")
 
     def _finish(self) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+
+import duckdb
 
 from sluice_features.errors import FeaturesError, invalid
 
@@ -40,6 +43,21 @@ def duckdb_settings() -> dict[str, str]:
         "enable_progress_bar": "false",
         "TimeZone": "UTC",
     }
+
+
+def configure(connection: duckdb.DuckDBPyConnection, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Make the settings, and `more`, those of a connection.
+
+    Raises:
+        FeaturesError: FeaturesInvalid where VARIABLE holds no amount of memory.
+    """
+    for name, value in {**more, **duckdb_settings()}.items():
+        literal = value.replace("'", "''")
+        try:
+            connection.execute(f"SET {name} = '{literal}'")
+        except duckdb.Error as error:
+            words = " ".join(str(error).split())
+            raise invalid(f"DuckDB does not take {name} = {value} ({words}); check {VARIABLE}") from error
 
 
 def too_little_memory(error: Exception) -> FeaturesError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ import duckdb
 import pyarrow as pa
 
 from sluice_features.definitions import Definitions, View
-from sluice_features.errors import unavailable
-from sluice_features.memory import duckdb_settings, too_little_memory
+from sluice_features.errors import invalid, unavailable
+from sluice_features.memory import configure, too_little_memory
 from sluice_features.normalising import NormalisingError, Shape, mismatches
 from sluice_features.report import Violation
 from sluice_features.sources.reading import Reading, Window, quoted
@@ -29,9 +29,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self._connection = duckdb.connect(str(folder / "stage.duckdb"))
-        settings = {"temp_directory": str(folder), "preserve_insertion_order": "false", **duckdb_settings()}
-        for name, value in settings.items():
-            self._connection.execute(f"SET {name} = '{value}'")
+        configure(self._connection, {"temp_directory": str(folder), "preserve_insertion_order": "false"})
 
     def close(self) -> None:
         """Let go of the file."""
@@ -61,19 +59,20 @@ def staging() -> Iterator[Stage]:
     """A stage in the folder for temporary files (TMPDIR).
 
     Raises:
-        FeaturesError: FeaturesUnavailable where the disk is full or DuckDB cannot go on for another reason of its own.
+        FeaturesError: FeaturesUnavailable where the disk is full, FeaturesInvalid where DuckDB cannot go on for another
+            reason.
     """
     with tempfile.TemporaryDirectory(prefix="sluice-features-") as folder:
-        stage = Stage(Path(folder))
         try:
-            yield stage
+            with closing(Stage(Path(folder))) as stage:
+                yield stage
         except duckdb.OutOfMemoryException as error:
             raise too_little_memory(error) from error
         except duckdb.IOException as error:
             words = " ".join(str(error).split())
             raise unavailable(f"rows are kept in {tempfile.gettempdir()} while they are checked: {words}") from error
-        finally:
-            stage.close()
+        except duckdb.Error as error:
+            raise invalid(f"DuckDB cannot check the rows: {' '.join(str(error).split())}") from error
 
 
 @dataclass(frozen=True, slots=True)

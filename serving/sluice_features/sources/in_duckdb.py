@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 
 from sluice_features.datatypes import is_time
 from sluice_features.errors import FeaturesError, invalid, unavailable
-from sluice_features.memory import duckdb_settings, too_little_memory
+from sluice_features.memory import configure, too_little_memory
 from sluice_features.sources.reading import Context, Window, batch_rows, quoted, selection, statement, unreadable
 from sluice_features.sources.types import Delta, DuckDb, Parquet
 
@@ -55,7 +55,7 @@ def open_duckdb(source: DuckDb, query: str | None, table: str | None, context: C
     with told(context):
         connection = duckdb.connect(path, read_only=True)
     with connection:
-        _prepare(connection)
+        configure(connection)
         yield DuckDbReading(connection, selection(query, table), context)
 
 
@@ -65,7 +65,7 @@ def open_files(
 ) -> Iterator[DuckDbReading]:
     """Parquet or Delta tables; raises as `open_duckdb` does."""
     with duckdb.connect() as connection:
-        _prepare(connection)
+        configure(connection)
         for name, place in source.tables.items():
             found = context.place(place)
             if isinstance(source, Delta):
@@ -131,8 +131,3 @@ def _add_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[str]
     listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
     with told(context):
         connection.execute(f"CREATE VIEW {quoted(name)} AS FROM read_parquet([{listed}], hive_partitioning = true)")
-
-
-def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    for name, value in duckdb_settings().items():
-        connection.execute(f"SET {name} = '{value}'")

@@ -14,6 +14,7 @@ from sluice.cli import main
 from sluice.failures import Failure, Reason, parse_termination
 from sluice_features.cli import with_credentials
 from sluice_features.definitions import Store
+from sluice_features.memory import VARIABLE
 from sluice_features.secrets import Secrets
 from sluice_features.sources.reading import Context
 from unit.features.shop import rows, shop
@@ -61,6 +62,19 @@ def test_what_is_typed_wrong_is_told_in_one_line(
 ) -> None:
     assert main(["features", "check", str(good), *words]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("memory", ["much", "512MB' --"])
+def test_memory_that_is_no_amount_is_told_to_the_pod(
+    memory: str, good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, memory)
+    log = tmp_path / "log"
+    assert main(["features", "check", str(good), "--termination-log", str(log)]) == 1
+    word = parse_termination(log.read_text())
+    assert isinstance(word, Failure)
+    assert word.reason is Reason.FEATURES_INVALID
+    assert f"check {VARIABLE}" in word.message
 
 
 def test_definitions_that_are_wrong_are_told_to_the_pod_too(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from sluice.failures import Reason
+from sluice_features.errors import FeaturesError
 from sluice_features.memory import VARIABLE, duckdb_memory
+from sluice_features.staging import staging
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,15 @@ def test_it_may_take_a_quarter_of_what_the_container_may(limit: str | None, memo
     if limit is not None:
         path.write_text(limit + "\n")
     assert duckdb_memory({}, [path, tmp_path / "other"]) == memory
+
+
+def test_what_duckdb_cannot_do_for_another_reason_is_told() -> None:
+    with (
+        pytest.raises(FeaturesError, match="DuckDB cannot check the rows: Conversion Error") as raised,
+        staging() as stage,
+    ):
+        stage.run("SELECT 'much'::DOUBLE")
+    assert raised.value.reason is Reason.FEATURES_INVALID
 
 
 def test_it_may_be_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,9 @@ CLOCK_SKEW = timedelta(minutes=1)
 """How far a warehouse's clock may be ahead of ours."""
 
 LARGEST_FP32 = 3.4028234663852886e38
+
+LARGEST_SQUARED = 1e140
+"""Of so many numbers as there may ever be, each of at most this, the squares add up to a FP64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +156,17 @@ def _of_type(feature: Feature, staged: Staged) -> Iterator[Rule]:
 
 def _of_values(feature: Feature) -> Iterator[Rule]:
     name, column = feature.name, quoted(feature.name)
+    if feature.datatype == "FP32":
+        # As it is served; what does not fit breaks another rule, and is null here.
+        column = f"TRY_CAST({column} AS FLOAT)"
     if feature.minimum is not None:
-        yield Rule(name, "minimum", f"a value is below {feature.minimum:g}", f"{column} < {feature.minimum!r}")
+        broken = f"{column} < {_of_the_type(feature, feature.minimum)}"
+        yield Rule(name, "minimum", f"a value is below {feature.minimum:g}", broken)
     if feature.maximum is not None:
-        yield Rule(name, "maximum", f"a value is above {feature.maximum:g}", f"{column} > {feature.maximum!r}")
+        broken = f"{column} > {_of_the_type(feature, feature.maximum)}"
+        yield Rule(name, "maximum", f"a value is above {feature.maximum:g}", broken)
     if feature.categories is not None:
-        listed = ", ".join(map(_literal, feature.categories))
+        listed = ", ".join(_of_the_type(feature, value) for value in feature.categories)
         yield Rule(name, "categories", "a value is none of the categories", f"{column} NOT IN ({listed})")
 
 
@@ -165,7 +174,8 @@ def _of_outliers(feature: Feature, outliers: Outliers, staged: Staged) -> Iterat
     bounds = _fences(feature, outliers, staged) if outliers.method == "iqr" else _deviations(feature, outliers, staged)
     if bounds is None:
         return
-    low, high = bounds
+    # A fence beyond the largest number is one that no number passes.
+    low, high = (max(-sys.float_info.max, min(sys.float_info.max, bound)) for bound in bounds)
     column = quoted(feature.name)
     message = f"more than {outliers.share:.2%} of the values lie outside of {low:g} to {high:g} ({outliers.method})"
     broken = f"{column} < {low!r} OR {column} > {high!r}"
@@ -193,13 +203,16 @@ def _fences(feature: Feature, outliers: Outliers, staged: Staged) -> tuple[float
 
 def _deviations(feature: Feature, outliers: Outliers, staged: Staged) -> tuple[float, float] | None:
     column = f"{quoted(feature.name)}::DOUBLE"
-    found = staged.stage.rows(
-        f"SELECT avg({column}), stddev_pop({column}) FROM {staged.table} "  # noqa: S608
-        f"WHERE {column} IS NOT NULL AND NOT isinf({column})"
-    )[0]
-    if found[0] is None:
+    present = f"FROM {staged.table} WHERE {column} IS NOT NULL AND NOT isinf({column})"
+    largest = staged.stage.rows(f"SELECT max(abs({column})) {present}")[0][0]
+    if largest is None:
         return None
-    return found[0] - outliers.factor * found[1], found[0] + outliers.factor * found[1]
+    # The sum of their squares must be a number, too.
+    scale = largest if largest > LARGEST_SQUARED else 1.0
+    scaled = f"{column} / CAST('{scale!r}' AS DOUBLE)"
+    mean, deviation = staged.stage.rows(f"SELECT avg({scaled}), stddev_pop({scaled}) {present}")[0]
+    reach = outliers.factor * deviation
+    return scale * (mean - reach), scale * (mean + reach)
 
 
 def _repeated(staged: Staged, total: int) -> Iterator[Violation]:
@@ -236,6 +249,15 @@ def _empty(staged: Staged, total: int) -> Iterator[Violation]:
 
 def _beyond(column: str, limit: int) -> str:
     return f"{column} >= {limit} OR {column} < -{limit}"
+
+
+def _of_the_type(feature: Feature, value: Any) -> str:
+    """A value as the feature holds it: 0.1 is another number as FP32 than as FP64."""
+    if feature.type.family != "real":
+        return _literal(value)
+    limit = LARGEST_FP32 if feature.datatype == "FP32" else sys.float_info.max
+    # As text: DuckDB takes a number for a decimal first, and rounds twice.
+    return f"CAST('{max(-limit, min(limit, float(value)))!r}' AS {feature.type.duckdb})"
 
 
 def _literal(value: Any) -> str:

@@ -24,6 +24,10 @@ def size(**rule: Any) -> dict[str, Any]:
     return {"features": [{"name": "size", "datatype": "FP32", **rule}]}
 
 
+def exact(**rule: Any) -> dict[str, Any]:
+    return {"features": [{"name": "size", "datatype": "FP64", **rule}]}
+
+
 def staff(**rule: Any) -> dict[str, Any]:
     return {"features": [FEATURES[0], {"name": "staff", "datatype": "INT64", **rule}]}
 
@@ -33,6 +37,7 @@ def without(name: str) -> Any:
 
 
 CITY = {"features": [{"name": "city", "datatype": "BYTES", "categories": ["Utrecht", "Ut'recht"]}]}
+HUGE = [1e308, -1e308, 1e308, -1e308]
 NEAR = [float(number % 10) for number in range(100)]
 
 
@@ -69,6 +74,8 @@ NEAR = [float(number % 10) for number in range(100)]
         (rows(at=[NOW - timedelta(days=3)] * 3), {"maxAge": "2d"}, ("minRows", "", None)),
         (rows(staff=[None] * 3), {"features": [FEATURES[1]]}, ("empty", "", 3)),
         (rows(), {"features": [FEATURES[0]], "extraColumns": "Refuse"}, ("extraColumns", "", None)),
+        (rows(size=[0.3, 0.1 + 0.2, 0.2]), exact(maximum=0.3), ("maximum", "size", 1)),
+        (rows(100, size=[*NEAR[:-2], 1e300, -1e300]), exact(outliers={"method": "zscore"}), ("outliers", "size", 2)),
         (rows(100, size=[*NEAR[:-2], 1000.0, -1000.0]), size(outliers={}), ("outliers", "size", 2)),
         (rows(100, size=[*NEAR[:-2], 1000.0, 1000.0]), size(outliers={"method": "zscore"}), ("outliers", "size", 2)),
     ],
@@ -102,6 +109,13 @@ def test_what_breaks_a_rule_is_told(columns: Any, changes: Any, told: Any, tmp_p
         (rows(size=[5.0] * 3), size(outliers={"method": "zscore", "share": 0})),
         (rows(), {"minRows": 3, "fresh": "1h"}),
         (rows(0), {"minRows": 0}),
+        (rows(size=pa.array([0.05, 0.1, 0.2], pa.float32())), size(minimum=0.05, maximum=0.2)),
+        (rows(size=pa.array([0.7, 0.1, 0.2], pa.float32())), size(categories=[0.1, 0.2, 0.7])),
+        (rows(size=[0.7, 0.1, 0.2]), size(categories=[0.1, 0.2, 0.7], minimum=-1e300, maximum=1e300)),
+        (rows(size=[0.3, 0.1 + 0.2, 0.7]), exact(minimum=0.3, maximum=0.7)),
+        (rows(4, size=HUGE), exact(outliers={"method": "iqr"})),
+        (rows(4, size=HUGE), exact(outliers={"method": "zscore"})),
+        (rows(4, size=[0.0] * 4), exact(outliers={"method": "zscore"})),
     ],
 )
 def test_what_breaks_none_passes(columns: Any, changes: Any, tmp_path: Path) -> None:

@@ -113,7 +113,10 @@ def test_a_url_is_where_a_server_is(url: str, host: str, port: int, tls: bool, l
 
 @pytest.mark.parametrize(
     "url",
-    ["http://", "http://user@feast", "http://feast?x=1", "http://feast/a b", "http://feäst", "http://feast:99999"],
+    [
+        *("http://", "http://user@feast", "http://feast?x=1", "http://feast/a b", "http://feäst", "http://feast:99999"),
+        *("http://a..b", f"http://{'a' * 64}.b"),
+    ],
 )
 async def test_a_url_that_is_none_is_refused_with_the_settings(url: str) -> None:
     async with feature_store() as store:

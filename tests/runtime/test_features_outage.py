@@ -64,6 +64,11 @@ async def forbidden(store: Store, call: Call) -> None:
     await call.send(b'"no"', "403 Forbidden")
 
 
+async def other_protocol(store: Store, call: Call) -> None:
+    call.writer.write(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n")
+    await call.writer.drain()
+
+
 async def no_http(store: Store, call: Call) -> None:
     call.writer.write(b"\x15\x03\x01\x00\x02\x02\x28")
     await call.writer.drain()
@@ -79,7 +84,7 @@ async def much(store: Store, call: Call) -> None:
 
 MANNERS = [
     *(cut, hang_up, no_json, no_object, fewer_rows, more_rows, other_keys, other_features),
-    *(compressed, elsewhere, forbidden, no_http, much),
+    *(compressed, elsewhere, forbidden, other_protocol, no_http, much),
 ]
 
 
@@ -232,6 +237,20 @@ async def test_a_mixture_of_failures_never_gives_anything_but_the_truth_or_a_tol
                 assert listed(one) == ({name: [value] for name, value in DEFAULTS.items()} if one.notes else truth)
         assert told
         released.set()
+
+
+async def test_what_nobody_thought_of_is_told_now_and_then_and_the_store_is_left_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with feature_store(rows={1: ROW}) as store, asking(store) as s:
+        for _ in range(FAILURES_BEFORE_PAUSE):
+            with pytest.raises(RequestError, match="cannot be asked"):
+                # No request carries half a character; JSON cannot either.
+                await s.find(["\ud800"])
+        assert s.counted("sluice_feature_store_calls_total", outcome="invalid") == FAILURES_BEFORE_PAUSE
+        assert s.counted("sluice_feature_store_calls_total", outcome="answered") == 0
+        assert store.calls == []
+    assert caplog.text.count("Traceback") == 1
 
 
 async def test_an_outage_is_in_the_log_now_and_then_and_a_token_never_is(

@@ -92,7 +92,8 @@ class Client:
             raise StoreError(Trouble.BROKEN, "the feature store broke its answer off", error, away=True) from error
         except TooLargeError as error:
             raise StoreError(Trouble.INVALID, "the feature store's answer is too large") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a name that no resolver takes.
             raise StoreError(Trouble.UNREACHABLE, "the feature store cannot be reached", error, away=True) from error
 
     def close(self) -> None:

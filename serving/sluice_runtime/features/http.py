@@ -59,6 +59,8 @@ class Address:
             raise ValueError("it must be like http://HOST:PORT, without a user and a query")
         if not parts.netloc.isascii() or not parts.path.isascii() or not f"{parts.netloc}{parts.path}".isprintable():
             raise ValueError("it has characters that no URL has")
+        # As a resolver has it: no empty label, and none that is too long.
+        parts.hostname.encode("idna")
         tls = parts.scheme == "https"
         target = f"{parts.path.rstrip('/')}{path}"
         if " " in target:
@@ -125,7 +127,7 @@ class Connection(asyncio.Protocol):
             self._head_size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(BrokenError(f"the answer is no HTTP ({error})", True))
         if self._head_size > MAX_HEAD_BYTES:
             self._fail(TooLargeError())

@@ -140,12 +140,12 @@ class FeatureSource:
         Raises:
             StoreError: there are none.
         """
-        asked_at, started, outcome = self._clock(), time.perf_counter(), "answered"
+        asked_at, started, outcome = self._clock(), time.perf_counter(), Trouble.INVALID.value
         try:
             body = await self._client.ask(keys)
             rows = self._reader.read(body, keys, self.now())
+            outcome = "answered"
         except AnswerError as error:
-            outcome = Trouble.INVALID.value
             message = f"the feature store's answer is of no use: {error}"
             self._report(message)
             raise StoreError(Trouble.INVALID, message) from error
@@ -153,6 +153,10 @@ class FeatureSource:
             outcome = error.trouble.value
             self._report(error)
             raise
+        except Exception as error:
+            # Nobody thought of it; it must neither fill the log nor be asked for again and again.
+            self._report(repr(error), error)
+            raise StoreError(Trouble.INVALID, "the feature store cannot be asked", away=True) from error
         finally:
             self.metrics.call(outcome, time.perf_counter() - started)
         for key, row in zip(keys, rows, strict=True):
@@ -160,12 +164,12 @@ class FeatureSource:
         self.metrics.keys("store", len(keys))
         return rows
 
-    def _report(self, error: object) -> None:
+    def _report(self, error: object, traced: Exception | None = None) -> None:
         """Log a failure, but not hundreds a second: metrics count them all."""
         self._failures += 1
         now = time.monotonic()
         if now - self._reported_at >= _REPORT_SECONDS:
-            log.warning("%d calls of the feature store failed; the latest: %s", self._failures, error)
+            log.warning("%d calls of the feature store failed; the latest: %s", self._failures, error, exc_info=traced)
             self._failures, self._reported_at = 0, now
 
 

@@ -265,7 +265,7 @@ class Features(ApiModel):
     materialization: Materialization | None = Field(
         default=None,
         description="Fills the store from a warehouse, on a schedule: a CronJob <name>-features, which checks the "
-        "values and only then writes them. Its results are in status.features and in the condition FeaturesReady; a "
-        "run that fails leaves the store as it was, and no request notices. Changing this field restarts nothing. "
-        "none: somebody else fills the store.",
+        "values and only then writes them. Its results are in status.features and in the condition FeaturesReady. Data "
+        "that break a rule leave the store as it was; a run that fails while it writes leaves a part of it written, "
+        "which the next one completes. Changing this field restarts nothing. none: somebody else fills the store.",
     )

@@ -259,7 +259,7 @@ class FeaturesStatus(StatusModel):
 
     last_scheduled: str | None = Field(default=None, description="When a run was due last.")
     last_success: str | None = Field(default=None, description="When a run last wrote everything; values are of then.")
-    last_failure: str | None = Field(default=None, description="When a run last failed; it left the store as it was.")
+    last_failure: str | None = Field(default=None, description="When a run last failed; a part may be written.")
     reason: str = Field(default="", description="Why that one failed, in one CamelCase word.")
     message: str = Field(default="", description="Why, in the job's own words, with what to change.")
 

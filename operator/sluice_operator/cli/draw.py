@@ -70,7 +70,7 @@ def _card(card: Json) -> Text:
 def _features(features: Json) -> Text:
     """How the feature store is filled; timestamps are of equal form, so that they compare as text."""
     success, failure = features.get("lastSuccess"), features.get("lastFailure")
-    told = Text(f"written {_day(success)}" if success else "nothing was written yet")
+    told = Text(f"written {_day(success)}" if success else "no run has written everything yet")
     if failure and failure > (success or ""):
         told.append(f"; the run of {_day(failure)} failed: {features.get('message', '')}", style="red")
     return told

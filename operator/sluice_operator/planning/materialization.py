@@ -135,7 +135,7 @@ def failing(status: FeaturesStatus) -> bool:
 def judge(s: Situation, status: FeaturesStatus) -> tuple[ConditionStatus, str, str]:
     """Whether the store holds what the last run should have written, and why, in a word and in a sentence."""
     refused, running = s.observed.refused, s.observed.materialization.runs[-1:]
-    kept = f"the values written at {status.last_success} are kept" if status.last_success else "nothing was written yet"
+    kept = _complete(status)
     if not s.has_tools:
         return "False", "ToolsImageMissing", f"this operator has no image for it: set images.tools of its chart; {kept}"
     if refused and refused.reason == REFUSED:
@@ -148,6 +148,13 @@ def judge(s: Situation, status: FeaturesStatus) -> tuple[ConditionStatus, str, s
     return _calm(s, status)
 
 
+def _complete(status: FeaturesStatus) -> str:
+    """When all was written last: a run that fails may have written some of it, and its own words say whether."""
+    if status.last_success:
+        return f"the last run that wrote everything ended at {status.last_success}"
+    return "no run has written everything yet"
+
+
 def _calm(s: Situation, status: FeaturesStatus) -> tuple[ConditionStatus, str, str]:
     wanted = asked(s.resource)
     suspended = bool(wanted and wanted.suspend)
@@ -155,5 +162,5 @@ def _calm(s: Situation, status: FeaturesStatus) -> tuple[ConditionStatus, str, s
     if status.last_success:
         return "True", "Suspended" if suspended else "Materialized", f"written at {status.last_success}{held}"
     if suspended:
-        return "Unknown", "Suspended", "nothing was written yet, and suspended: no run is begun"
+        return "Unknown", "Suspended", "no run has written everything yet, and suspended: no run is begun"
     return "Unknown", "NotYetRun", f"the first run is due by the schedule {wanted.schedule if wanted else ''}"

@@ -177,7 +177,8 @@ def test_a_store_is_filled_and_keeps_its_values_where_a_run_fails(
     kept = first["status"]["features"]["lastSuccess"]
     message = condition(second, "FeaturesReady")["message"]
     assert "size" in message
-    assert f"the values written at {kept} are kept" in message
+    assert "Nothing was written, the old values stay" in message
+    assert f"the last run that wrote everything ended at {kept}" in message
     assert size_of_store_42(feast) == 120.0
     assert is_true(second, "Ready")
     failed = kube.until(KIND, NAME, lambda found: "lastFailure" in found["status"]["features"], PATIENCE)

@@ -255,7 +255,7 @@ FILLED: dict[str, tuple[dict[str, str], str]] = {
         {"lastSuccess": BEFORE, "lastFailure": AFTER, "message": "rows below 0"},
         "written 2026-01-01 04:30; the run of 2026-01-02 04:30 failed: rows below 0",
     ),
-    "due": ({"lastScheduled": BEFORE}, "nothing was written yet"),
+    "due": ({"lastScheduled": BEFORE}, "no run has written everything yet"),
 }
 
 

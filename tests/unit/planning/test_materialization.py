@@ -132,18 +132,26 @@ def test_a_run_that_wrote_is_told_with_its_time() -> None:
     assert [note.reason for note in found.events if note.reason.startswith("Features")] == ["FeaturesMaterialized"]
 
 
-def test_a_run_that_failed_is_told_in_its_own_words_and_that_the_values_are_kept() -> None:
+def test_a_run_that_failed_is_told_in_its_own_words_and_when_all_was_written_last() -> None:
     found = ran(ran(world(), good(4)), good(4), bad(5))
     assert told(found) == ("False", "FeaturesRefused")
     message = found.condition("FeaturesReady").message
     assert "3 rows below 0" in message
-    assert f"the values written at {at(4)} are kept" in message
+    assert message.endswith(f"the last run that wrote everything ended at {at(4)}")
     assert ("Warning", "FeaturesRefused") in [(note.type, note.reason) for note in found.events]
 
 
-def test_a_first_run_that_failed_wrote_nothing() -> None:
-    found = ran(world(), bad(4))
-    assert found.condition("FeaturesReady").message.endswith("nothing was written yet")
+HALF = Problem("FeaturesUnavailable", "http://feast:6566 does not answer. Written were 2 of 3 keys of stores")
+
+
+@pytest.mark.parametrize("problem", [BROKEN, HALF, None])
+def test_of_a_first_run_that_failed_it_is_not_said_that_nothing_was_written(problem: Problem | None) -> None:
+    found = ran(world(), bad(4, problem))
+    message = found.condition("FeaturesReady").message
+    assert (problem.message if problem else "failed") in message
+    assert message.endswith("no run has written everything yet")
+    assert "nothing was written" not in message
+    assert "kept" not in message
 
 
 def test_a_failure_touches_nothing_else() -> None:

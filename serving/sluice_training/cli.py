@@ -27,7 +27,7 @@ from sluice_training.job import manifests
 from sluice_training.plan import Plan
 from sluice_training.record import code_of
 from sluice_training.registering import check_address, register
-from sluice_training.trained import Trained
+from sluice_training.trained import NOT_REPLAYED, Trained
 from sluice_training.trainer import train
 
 CHILD = "SLUICE_TRAINING"
@@ -204,7 +204,7 @@ def _pushed(package: Package, store: str, endpoint: str | None) -> str:
 def _replayed(package: Package) -> None:
     """The runtime itself, where it is installed, has the last word."""
     if not replay(package):
-        _warn("the sample was not replayed, as the runtime is not installed here; the cluster does before it serves")
+        _warn(NOT_REPLAYED)
 
 
 def _warn(message: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from sluice.model import Columns, Model, table, to_columns, to_tensors
+from sluice.model import Columns, Model, overrides, table, to_columns, to_tensors
 from sluice_training.arrow_frames import adapt
 from sluice_training.errors import TrainingError
 from sluice_training.guarding import guarded
@@ -34,6 +36,21 @@ class Fitted:
     def classifies(self) -> bool:
         """Whether the answer is a class."""
         return not isinstance(self.estimator, onnx.ModelProto) and bool(is_classifier(self.estimator))
+
+    def as_served(self) -> Fitted:
+        """The same with a model as the runtime makes it: a new one, with what a package keeps of the state.
+
+        Raises:
+            TrainingError: the state cannot be kept.
+        """
+        if not overrides(self.model):
+            return self
+        kind = type(self.model)
+        model = guarded(kind, "__init__", kind)
+        with tempfile.TemporaryDirectory(prefix="sluice-") as scratch:
+            saved(self.model, Path(scratch))
+            guarded(model, "restore", lambda: model.restore(Path(scratch)))
+        return replace(self, model=model)
 
     def outputs(self, targets: Sequence[str]) -> list[str]:
         """Names for what a graph of the estimator gives."""
@@ -85,6 +102,18 @@ def fit(
             "or an onnx.ModelProto"
         )
     return Fitted(model, estimator, parameters)
+
+
+def saved(model: Model, folder: Path) -> None:
+    """Write a model's state.
+
+    Raises:
+        TrainingError: it holds what no package keeps.
+    """
+    try:
+        model.save(folder)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
 
 
 def copied(inputs: Columns) -> Columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import onnx
 
 from sluice.contract import FeatureReferences, Variable
+from sluice.local import replay
 from sluice.manifest import Card, Manifest, TensorSpec, Training
 from sluice.model import Model, overrides
 from sluice.package import Package, write_package
@@ -19,9 +21,22 @@ from sluice.statistics import Statistics, dump_statistics
 from sluice_training.card import notebook, page
 from sluice_training.errors import TrainingError
 from sluice_training.export import serialized
+from sluice_training.fitting import saved
 from sluice_training.record import NOTEBOOK, Code
 from sluice_training.searching import Search
 from sluice_training.state import with_state
+
+NOT_REPLAYED = "the sample was not replayed, as the runtime is not installed here; the cluster does before it serves"
+
+
+def replayed(package: Package) -> None:
+    """The runtime itself, where it is installed, has the last word.
+
+    Raises:
+        PackageError: it does not answer as it did in training.
+    """
+    if not replay(package):
+        warnings.warn(NOT_REPLAYED, stacklevel=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +62,11 @@ class Trained:
         """Of the rows held out."""
         return dict(self.card.metrics or {})
 
-    def write(self, output: Path | str, check: Callable[[Package], None] = lambda package: None) -> str:
+    def write(self, output: Path | str, check: Callable[[Package], None] = replayed) -> str:
         """Write the package: an archive where `output` ends in .tar.gz or .tgz, otherwise a new folder.
 
-        Returns its digest: equal classes, data, seeds and libraries give equal bytes.
+        Returns its digest: equal classes, data, seeds and libraries give equal bytes. `check`: of what is about to be
+        the package; the runtime replays its sample, where it is installed.
 
         Raises:
             TrainingError: it cannot be written. PackageError: `check` refuses it, and nothing is left.
@@ -116,10 +132,7 @@ class Trained:
             raise TrainingError(f"{self.lock} does not exist; it must be the lock of the class's libraries")
         folder.mkdir()
         self.code.copy_to(folder)
-        try:
-            self.model.save(folder)
-        except ValueError as error:
-            raise TrainingError(str(error)) from error
+        saved(self.model, folder)
         return CodeParts(folder, self.code.entrypoint, self.lock)
 
     def _stateful(self) -> onnx.ModelProto:

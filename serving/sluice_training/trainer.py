@@ -1,7 +1,7 @@
 """THE PATH from a class and its data to a package: read, hold out, search, fit, export, evaluate, describe.
 
 What the package says of the model was measured on the very model that is in it: held-out rows are not added afterwards,
-and predictions are those of the graph, not of the estimator.
+and predictions are those of the graph, not of the estimator, with what a package keeps of the state around it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def train(kind: type[Model], data: Any, plan: Plan) -> Trained:
     course = _Course(kind, plan, rows_of(model, taken(data), references, plan), references, previous)
     searched = _searched(course) if plan.candidates else None
     parameters = searched.winner.parameters if searched else defaults(kind.parameters)
-    fitted = course.fit(*course.found.chosen(~course.found.out), parameters)
+    fitted = course.fit(*course.found.chosen(~course.found.out), parameters).as_served()
     return _described(course, fitted, _exported(course, fitted), searched)
 
 

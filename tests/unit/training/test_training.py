@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import pyarrow.compute as pc
 import pytest
 
 from sluice.contract import Entity, Feature, FeatureReferences, OnViolation, Variable
+from sluice.failures import PackageError
 from sluice.model import Model, table
 from sluice.package import opened
 from sluice.statistics import Categorical, Numeric, load_statistics
 from sluice_training import train
 from sluice_training.errors import TrainingError
 from sluice_training.trained import Trained
-from unit.training.shops import Aged, Coded, Good, Revenue, shops
+from unit.training.shops import Aged, Coded, Good, Revenue, shops, unchecked
 
 DATA = shops()
 HASHED = "numpy==2.4.6 --hash=sha256:" + "0" * 64 + "\n"
@@ -32,7 +34,7 @@ def revenue() -> Trained:
 
 
 def test_the_package_holds_all_that_is_known_of_the_model(revenue: Trained, tmp_path: Path) -> None:
-    revenue.write(tmp_path / "revenue-1.tar.gz")
+    revenue.write(tmp_path / "revenue-1.tar.gz", unchecked)
     with opened(tmp_path / "revenue-1.tar.gz") as package:
         manifest = package.manifest
         assert sorted(path.name for path in package.folder.iterdir()) == [
@@ -81,7 +83,7 @@ def test_a_search_compares_seeded_candidates_and_takes_the_best(revenue: Trained
 def test_training_again_gives_the_same_digest_and_another_seed_another(revenue: Trained, tmp_path: Path) -> None:
     again = train(Revenue, DATA, keys=["shop"], search=4, seed=3)
     other = train(Revenue, DATA, keys=["shop"], search=4, seed=4)
-    digests = [one.write(tmp_path / str(place)) for place, one in enumerate((revenue, again, other))]
+    digests = [one.write(tmp_path / str(place), unchecked) for place, one in enumerate((revenue, again, other))]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -101,7 +103,7 @@ def test_a_classifier_answers_with_labels_and_probabilities(tmp_path: Path) -> N
     assert [spec.name for spec in trained.outputs] == ["good", "probabilities"]
     assert trained.metrics["accuracy"] > trained.metrics["baseline_accuracy"]
     assert {fair.metric for fair in trained.card.fairness or ()} == {"error_rate", "positive_rate"}
-    trained.write(tmp_path / "good")
+    trained.write(tmp_path / "good", unchecked)
 
 
 def test_python_around_the_graph_travels_with_its_state_and_the_lock(tmp_path: Path) -> None:
@@ -118,6 +120,15 @@ def test_python_around_the_graph_travels_with_its_state_and_the_lock(tmp_path: P
     assert restored.state["edges"].tolist() == [0, 1, 2]
 
 
+def test_a_package_that_does_not_answer_as_it_was_measured_is_not_written(tmp_path: Path) -> None:
+    trained = train(Revenue, DATA)
+    recorded = json.loads(trained.sample)
+    recorded["outputs"][0]["data"][0] *= 2
+    with pytest.raises(PackageError, match="output 'revenue', row 0"):
+        replace(trained, sample=json.dumps(recorded)).write(tmp_path / "revenue")
+    assert not (tmp_path / "revenue").exists()
+
+
 def test_python_to_be_served_needs_a_lock(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"overrides preprocess or postprocess.*--lock"):
         train(Coded, DATA).write(tmp_path / "coded")
@@ -126,11 +137,11 @@ def test_python_to_be_served_needs_a_lock(tmp_path: Path) -> None:
 
 def test_a_warm_start_has_what_was_fitted_before(tmp_path: Path) -> None:
     first = train(Revenue, DATA)
-    digest = first.write(tmp_path / "first")
+    digest = first.write(tmp_path / "first", unchecked)
     second = train(Revenue, DATA, previous=tmp_path / "first")
     assert (first.model.state["rounds"], second.model.state["rounds"]) == (1, 2)
     assert second.training.previous == digest
-    assert second.write(tmp_path / "second") != digest
+    assert second.write(tmp_path / "second", unchecked) != digest
 
 
 def aged() -> pa.Table:
@@ -162,7 +173,7 @@ class Fed(Revenue):
 def test_rows_are_split_by_the_entities_of_the_features(tmp_path: Path) -> None:
     trained = train(Fed, DATA)
     assert "by a hash of shop" in (trained.card.data or "")
-    trained.write(tmp_path / "fed")
+    trained.write(tmp_path / "fed", unchecked)
     with opened(tmp_path / "fed") as package:
         assert package.manifest.features == Fed().features()
 
@@ -248,6 +259,37 @@ class Surprised(Coded):
         self.state = {"sizes": inputs["size"].tolist()}
 
 
+class Numbered(Coded):
+    """Its state is not what it was, once it was JSON."""
+
+    def prepare(self, inputs: Any) -> None:
+        self.state = {"sizes": {7: 1.0}}
+
+    def preprocess(self, inputs: Any) -> Any:
+        return {"place": inputs["size"] * self.state["sizes"][7]}
+
+
+class Forgetting(Coded):
+    """What it has learned is not in its state."""
+
+    def prepare(self, inputs: Any) -> None:
+        self.mean = float(inputs["size"].mean())
+
+    def preprocess(self, inputs: Any) -> Any:
+        return {"place": inputs["size"] - self.mean}
+
+
+class Hoarding(Coded):
+    """Its state is nothing that a package keeps."""
+
+    def prepare(self, inputs: Any) -> None:
+        super().prepare(inputs)
+        self.state["cities"] = {*self.state["cities"]}
+
+    def preprocess(self, inputs: Any) -> Any:
+        return {"place": inputs["size"]}
+
+
 class Startled(Coded):
     """Its answer is a division by zero."""
 
@@ -272,6 +314,9 @@ class Narrow(Revenue):
         (Mixing, "no row may depend on another"),
         (Shortening, "it must keep the rows as they are"),
         (Surprised, r"Surprised.preprocess failed in test_training.py, line \d+: KeyError"),
+        (Numbered, r"Numbered.preprocess failed in test_training.py, line \d+: KeyError: 7"),
+        (Forgetting, r"Forgetting.preprocess failed in test_training.py, line \d+: AttributeError: .* 'mean'"),
+        (Hoarding, "state holds what is neither an array nor JSON"),
         (Startled, r"Startled.postprocess failed in test_training.py, line \d+: ZeroDivisionError"),
         (Narrow, "violate what is declared of 'size'"),
         (Model, "says no name"),
@@ -323,14 +368,14 @@ def test_a_graph_of_ones_own_is_served_as_it_is(tmp_path: Path) -> None:
     trained = train(Ready, DATA)
     assert [(spec.name, spec.datatype) for spec in trained.inputs] == [("size", "FP32"), ("staff", "FP32")]
     assert trained.metrics["r2"] > 0.9
-    trained.write(tmp_path / "ready")
+    trained.write(tmp_path / "ready", unchecked)
 
 
 def test_several_targets_are_answered_side_by_side(tmp_path: Path) -> None:
     complete = DATA.filter(pc.is_valid(DATA.column("staff")))
     trained = train(Both, complete)
     assert [(spec.name, spec.shape) for spec in trained.outputs] == [("prediction", (-1, 2))]
-    trained.write(tmp_path / "both")
+    trained.write(tmp_path / "both", unchecked)
 
 
 @pytest.mark.parametrize(

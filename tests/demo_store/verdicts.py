@@ -128,7 +128,7 @@ def judge_outage(stage: Stage, versions: dict[str, Trained], report: Report) -> 
     defaults = facts["Default, promoted"]
     report.equal("onOutage: Default: condition Promoted", True, facts["Promoted"])
     report.equal("onOutage: Default", 200, defaults["status"])
-    noted = [name for name in FEATURES if f"{name}=default(outage)" in defaults.get("notes", "")]
+    noted = [name for name in FEATURES if f"{name}=default(outage:" in defaults.get("notes", "")]
     report.equal("features that the answer says are defaults", list(FEATURES), noted)
     expected = versions["v2"].predict([versions["v2"].defaults()])
     difference = Trained.difference(expected, defaults.get("revenue", []))

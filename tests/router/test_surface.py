@@ -59,13 +59,13 @@ async def test_answers_do_not_speak_of_envoy(bench: Bench) -> None:
 
 async def test_a_model_speaks_of_its_inputs_and_cannot_forge_the_revision_that_answered(bench: Bench) -> None:
     async def forge(_: web.Request) -> web.StreamResponse:
-        return web.Response(headers={"x-sluice-revision": "forged", "x-sluice-notes": "size=default(outage)"})
+        return web.Response(headers={"x-sluice-revision": "forged", "x-sluice-notes": "size=default(outage:1)"})
 
     router = await bench.router(traffic({V1: 100}), {V1: (await bench.upstream(handler=forge),)})
     await router.apply(traffic({V1: 100}))
     async with bench.http.get(router.url()) as response:
         assert response.headers.getall("x-sluice-revision") == [V1]
-        assert response.headers["x-sluice-notes"] == "size=default(outage)", (
+        assert response.headers["x-sluice-notes"] == "size=default(outage:1)", (
             "what a model says of its inputs is its own"
         )
 

@@ -109,10 +109,10 @@ async def test_defaults_are_told() -> None:
     async with feature_store(rows={1: row}) as store, asking(store, on_missing="Default", max_age=3600.0) as s:
         found = await s.find([1])
         assert listed(found) == {"size": [2.5], "staff": [1], "city": ["Delft"]}
-        assert found.notes == ("size=default(missing)", "staff=default(stale)")
+        assert found.notes == ("size=default(missing:1)", "staff=default(stale:1)")
         found = await s.find([42])
         assert listed(found) == {name: [value] for name, value in DEFAULTS.items()}
-        assert found.notes == tuple(f"{name}=default(missing)" for name in DATATYPES)
+        assert found.notes == tuple(f"{name}=default(missing:1)" for name in DATATYPES)
         assert s.counted("sluice_feature_defaults_total", feature="size", reason="missing") == 2
         assert s.counted("sluice_feature_lookups_total", outcome="noted") == 2
 
@@ -242,4 +242,4 @@ async def test_times_are_what_features_are_as_old_as() -> None:
     async with feature_store(rows=rows) as store, asking(store, max_age=30.0, on_missing="Default") as s:
         found = await s.find([1, 2, 3])
         assert listed(found)["size"] == [2.5, 100.5, 1.0]
-        assert found.notes == ("size=default(stale)",)
+        assert found.notes == ("size=default(stale:1)",)

@@ -99,7 +99,7 @@ async def test_an_answer_that_is_none_is_an_outage(manner: Manner) -> None:
         async with asking(store, on_outage="Default") as s:
             found = await s.find([1])
             assert listed(found) == {name: [value] for name, value in DEFAULTS.items()}
-            assert found.notes == tuple(f"{name}=default(outage)" for name in DEFAULTS)
+            assert found.notes == tuple(f"{name}=default(outage:1)" for name in DEFAULTS)
             store.manner = None
             assert (await s.find([2])).notes == ()
 
@@ -150,7 +150,7 @@ async def test_a_store_that_comes_back_is_noticed() -> None:
         assert (await s.find([1])).notes == ()
         await store.stop()
         for _ in range(2 * FAILURES_BEFORE_PAUSE):
-            assert "size=default(outage)" in (await s.find([1])).notes
+            assert "size=default(outage:1)" in (await s.find([1])).notes
         await store.start()
         async with asyncio.timeout(PATIENT):
             while (found := await s.find([1])).notes:  # noqa: ASYNC110 - nobody tells

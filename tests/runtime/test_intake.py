@@ -303,7 +303,7 @@ def test_defaults_are_told_while_the_store_is_away(tmp_path: Path) -> None:
     with serving(config) as running:
         answer = ask(running, store_id=[1], crew=[1, None], city=["Delft"])
         assert given(answer) == {"size": [9.5], "city": ["Delft"], "rain": [10], "crew": [1, 2]}
-        assert answer.headers["x-sluice-notes"] == "size=default(outage), staff=default(outage), rain=imputed(1)"
+        assert answer.headers["x-sluice-notes"] == "size=default(outage:1), staff=default(outage:1), rain=imputed(1)"
         assert "'city' cannot be had" in refused(ask(running, store_id=[1], crew=[1, None]), 503)
 
 

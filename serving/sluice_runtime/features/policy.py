@@ -38,8 +38,8 @@ _Asked = tuple[Key, _Found]
 class Fetched:
     """Features of a request: one value a row, in the datatype of the input that each goes to.
 
-    `notes`: what a caller should know, such as `size=default(outage)` or, where there is no default and the model takes
-    missing values, `size=missing(stale)`.
+    `notes`: what a caller should know, such as `size=default(outage:2)`, 2 being the rows, or, where there is no
+    default and the model takes missing values, `size=missing(stale:1)`.
     """
 
     values: Mapping[str, Tensor]
@@ -115,7 +115,7 @@ class Policy:
                 counts[kind, reason] = counts.get((kind, reason), 0) + 1
             values.append(value)
         for (kind, reason), rows in sorted(counts.items()):
-            notes.append(f"{name}={kind}({reason})")
+            notes.append(f"{name}={kind}({reason}:{rows})")
             self._count(name, reason, rows)
         return column(values, self._datatypes[name])
 

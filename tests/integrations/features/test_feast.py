@@ -67,7 +67,7 @@ async def test_ages_are_counted_though_the_store_does_not(feast: Feast) -> None:
     async with looking_up(feast, max_age=6 * 86400.0, on_missing="Default") as s:
         found = await s.find([3, 1])
         assert listed(found)["size"] == [2.5, 100.5]
-        assert "size=default(stale)" in found.notes
+        assert "size=default(stale:1)" in found.notes
 
 
 @pytest.mark.parametrize("key", [2**63 - 1, -(2**63), 0])

@@ -71,7 +71,7 @@ def test_nothing_is_made_up_in_silence(
     if defaulting and default is not None:
         assert isinstance(found, Fetched)
         assert found.values["size"].tolist() == [7.0]
-        assert found.notes == (f"size=default({reason})",)
+        assert found.notes == (f"size=default({reason}:1)",)
     elif case == "null" and nullable:
         # As in training: the entity is there, and this is its value.
         assert isinstance(found, Fetched)
@@ -80,7 +80,7 @@ def test_nothing_is_made_up_in_silence(
     elif defaulting and nullable:
         assert isinstance(found, Fetched)
         assert np.isnan(found.values["size"]).all()
-        assert found.notes == (f"size=missing({reason})",)
+        assert found.notes == (f"size=missing({reason}:1)",)
     else:
         assert isinstance(found, RequestError)
         unknown = case == "unknown" and missing == "Fail"
@@ -92,7 +92,7 @@ def test_a_request_of_several_rows_is_decided_row_by_row_and_told_once() -> None
     rows: dict[Key, Any] = {(1,): FINE, (2,): ROWS["stale"], (3,): ROWS["null"], (4,): AWAY}
     found = policy("Default", "Default", 7.0).fetched([(2,), (1,), (3,), (4,), (2,)], rows, {"size": None}, 100.0)
     assert found.values["size"].tolist() == [7.0, 1.5, 7.0, 7.0, 7.0]
-    assert found.notes == ("size=default(missing)", "size=default(outage)", "size=default(stale)")
+    assert found.notes == ("size=default(missing:1)", "size=default(outage:1)", "size=default(stale:2)")
 
 
 def test_a_null_in_a_whole_number_is_missing_whatever_the_contract_says() -> None:

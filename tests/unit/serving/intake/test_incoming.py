@@ -100,9 +100,9 @@ async def test_a_request_is_queued_when_the_store_has_answered() -> None:
     request, work = shop.ask(1, 2)
     await turns()
     assert (shop.runner.runs, shop.store.asked[0].keys) == ([], [1, 2])
-    shop.store.asked[0].receiver.set_result(found("x=default(outage)", x=[3, 500]))
+    shop.store.asked[0].receiver.set_result(found("x=default(outage:2)", x=[3, 500]))
     assert await answered(work) == [6, 1000]
-    assert request.notes == "x=default(outage), x=flagged(1)"
+    assert request.notes == "x=default(outage:2), x=flagged(1)"
 
 
 async def test_a_store_that_knows_at_once_delays_nothing() -> None:

@@ -39,10 +39,10 @@ def test_features_are_asked_for_by_the_keys_of_the_request_and_put_into_their_pl
     draft = made.draft({"store_id": keys(42, 43), "rain": column(0, 1)})
     assert list(draft.asked) == ["size", "city"]
     assert (draft.rows, draft.entities["store_id"].tolist()) == (2, [42, 43])
-    tensors, notes = made.complete(draft, found("size=default(stale)", size=[7, 8], city=["N", "S"]))
+    tensors, notes = made.complete(draft, found("size=default(stale:2)", size=[7, 8], city=["N", "S"]))
     assert listed(tensors) == {"size": [7, 8], "city": ["N", "S"], "rain": [0, 1]}
     assert [tensor.shape for tensor in tensors.values()] == [(2, 1)] * 3
-    assert notes == "size=default(stale)"
+    assert notes == "size=default(stale:2)"
 
 
 def test_keys_may_come_as_a_column_and_may_be_inputs_too() -> None:

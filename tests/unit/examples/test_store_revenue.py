@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 
@@ -42,3 +44,20 @@ def test_the_permissions_are_for_this_model_and_the_accounts_of_its_rule() -> No
     granted = {(one["name"], one["namespace"]) for one in objects["RoleBinding"]["subjects"]}
     assert granted == {(APP, NAMESPACE), (MANAGER, NAMESPACE)}
     assert f"system:serviceaccount:{NAMESPACE}:{APP}" in deployment["spec"]["access"]["data"]["rule"]
+
+
+def test_all_of_it_is_in_one_namespace_with_what_the_readme_makes_there() -> None:
+    objects = [*yaml.safe_load_all((EXAMPLE / "permissions.yaml").read_text())]
+    deployment = yaml.safe_load((EXAMPLE / "modeldeployment.yaml").read_text())
+    assert {one["metadata"].get("namespace") for one in (*objects, deployment)} == {NAMESPACE}
+    filling = deployment["spec"]["features"]["materialization"]
+    definitions, secret = filling["definitions"]["configMapRef"], filling["credentials"]["secretRef"]
+    readme, (variable,) = (EXAMPLE / "README.md").read_text(), read_needed()
+    there = f"--namespace {NAMESPACE} --from"
+    assert f"kubectl create configmap {definitions['name']} {there}-file={definitions['key']} " in readme
+    assert f'kubectl create secret generic {secret["name"]} {there}-literal={variable}="${variable}" ' in readme
+
+
+def read_needed() -> set[str]:
+    """The variables of the environment that the definitions name."""
+    return set(re.findall(r"\$\{(\w+)\}", (EXAMPLE / "features.yaml").read_text()))

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sluice.config import ENVIRONMENT_FILE
 from sluice.manifest import LOCK_FILE, Preprocessing
@@ -21,6 +22,9 @@ LABEL = "dev.sluice.environment"
 BUILDERS = {"buildah": "bud", "podman": "build", "docker": "build"}
 """Programs that build images, and their command for it; the first one that is installed is used."""
 
+PIP_SETTINGS = "pip.conf"
+"""The builder's secret that pip reads as its settings, where there is one. Arguments stay in an image's history."""
+
 # pip comes and goes in an environment of its own: the runtime has none. It checks what it changed for the runtime, too.
 _DOCKERFILE = """\
 ARG BASE_IMAGE={base}
@@ -28,7 +32,8 @@ FROM ${{BASE_IMAGE}} AS environment
 USER 0:0
 ARG PIP_INDEX_URL
 COPY requirements.lock /tmp/requirements.lock
-RUN python3 -m venv /tmp/installer \\
+RUN --mount=type=secret,id={secret},target=/etc/pip.conf \\
+    python3 -m venv /tmp/installer \\
     && /tmp/installer/bin/pip --python /opt/venv/bin/python install --no-cache-dir --only-binary=:all: \\
         --require-hashes -r /tmp/requirements.lock \\
     && /tmp/installer/bin/pip --python /opt/venv/bin/python check \\
@@ -53,7 +58,10 @@ class BuildError(Exception):
 def dockerfile(preprocessing: Preprocessing, base: str) -> str:
     """The Dockerfile of a package's image; its context holds `requirements.lock` and `package/`."""
     file = Path(ENVIRONMENT_FILE)
-    return _DOCKERFILE.format(base=base, digest=preprocessing.environment, folder=file.parent, file=file, label=LABEL)
+    environment = preprocessing.environment
+    return _DOCKERFILE.format(
+        base=base, digest=environment, folder=file.parent, file=file, label=LABEL, secret=PIP_SETTINGS
+    )
 
 
 def needed(package: Package) -> Preprocessing:
@@ -79,8 +87,10 @@ def build(package: Package, image: str, base: str, builder: str | None, options:
     """Build the image and keep it under the name `image` in the builder's store. `options` go to the builder.
 
     Raises:
-        ValueError: the package needs no image. BuildError: it could not be built, or there is no builder.
+        ValueError: the package needs no image, or an option would leave a password in it. BuildError: it could not be
+            built, or there is no builder.
     """
+    _refuse_passwords(options)
     program = builder or next((name for name in BUILDERS if shutil.which(name)), None)
     if program is None:
         raise BuildError(f"none of {', '.join(BUILDERS)} is installed here; --context writes what any builder takes")
@@ -94,3 +104,13 @@ def build(package: Package, image: str, base: str, builder: str | None, options:
             raise BuildError(f"{program} cannot be run ({error.strerror})") from error
     if status:
         raise BuildError(f"{program} ended with status {status}: {image} was not built")
+
+
+def _refuse_passwords(options: Sequence[str]) -> None:
+    for word in options:
+        _, named, url = word.partition("PIP_INDEX_URL=")
+        if named and "@" in urlsplit(url).netloc:
+            raise ValueError(
+                "the URL of the index names a user, and would stay in the image's history; write it into a pip.conf "
+                f"and give --option=--secret=id={PIP_SETTINGS},src=pip.conf"
+            )

@@ -304,6 +304,19 @@ def test_what_an_image_is_made_from_can_be_taken_elsewhere(
     assert open_package(tmp_path / "context/package").digest == open_package(tmp_path / "package").digest
 
 
+@pytest.mark.parametrize("url", ["https://me:word@mirror.example/simple", "https://token@mirror.example/simple"])
+def test_a_password_is_not_left_in_an_image(
+    url: str, double: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = written(tmp_path, "lock.txt", "# nothing but the runtime's own\n")
+    assert coded(tmp_path, double, "--entrypoint", "halved:Halved", "--lock", lock) == 0
+    option = f"--option=--build-arg=PIP_INDEX_URL={url}"
+    assert main(["build", str(tmp_path / "package"), "--image", "i", option]) == 1
+    told = capsys.readouterr().err
+    assert "--option=--secret=id=pip.conf,src=pip.conf" in told
+    assert "mirror.example" not in told
+
+
 def test_a_package_without_code_needs_no_image(double: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert pack(double) == 0
     assert main(["build", str(double.parent / "package"), "--print"]) == 1

@@ -17,6 +17,9 @@ from sluice.graph import opsets
 
 _FIRST, _SECOND = "preprocess/", "model/"
 
+_CONSTANTS_ARE_NO_INPUTS = 4
+"""The version of ONNX's format since which they need not be listed among the inputs."""
+
 
 def merged(preprocess: Path, model: Path) -> onnx.ModelProto:
     """One graph of two. What the first gives goes to the second's inputs of the same names, or, where each has one, to
@@ -28,7 +31,7 @@ def merged(preprocess: Path, model: Path) -> onnx.ModelProto:
     """
     first, second = _read(preprocess), _read(model)
     _check_opsets(first, second)
-    first.ir_version = second.ir_version = max(first.ir_version, second.ir_version)
+    first.ir_version = second.ir_version = max(first.ir_version, second.ir_version, _CONSTANTS_ARE_NO_INPUTS)
     try:
         whole = compose.merge_models(
             first,
@@ -48,9 +51,14 @@ def merged(preprocess: Path, model: Path) -> onnx.ModelProto:
 def _read(path: Path) -> onnx.ModelProto:
     # With tensors that lie beside it: two graphs' files could have one name.
     try:
-        return onnx.load(path)
+        model = onnx.load(path)
     except DecodeError as error:
         raise PackageError(Reason.MODEL_CORRUPT, f"{path.name} is no ONNX file; export it again") from error
+    constants = {tensor.name for tensor in model.graph.initializer}
+    kept = [value for value in model.graph.input if value.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    return model
 
 
 def _check_opsets(first: onnx.ModelProto, second: onnx.ModelProto) -> None:
@@ -67,8 +75,7 @@ def _check_opsets(first: onnx.ModelProto, second: onnx.ModelProto) -> None:
 def _pairs(first: onnx.GraphProto, second: onnx.GraphProto) -> list[tuple[str, str]]:
     """What the first graph gives, and the input of the second that takes it."""
     gives = [value.name for value in first.output]
-    constants = {tensor.name for tensor in second.initializer}
-    takes = [value.name for value in second.input if value.name not in constants]
+    takes = [value.name for value in second.input]
     if len(gives) == len(takes) == 1:
         return [(gives[0], takes[0])]
     if not set(gives) <= set(takes):
@@ -80,7 +87,8 @@ def _pairs(first: onnx.GraphProto, second: onnx.GraphProto) -> list[tuple[str, s
 def _name_as_before(graph: onnx.GraphProto) -> None:
     """Give inputs and outputs their own names back; an input that both graphs take is one."""
     for value in [*graph.input, *graph.output]:
-        _rename(graph, value.name, value.name.removeprefix(_FIRST).removeprefix(_SECOND))
+        prefix = _FIRST if value.name.startswith(_FIRST) else _SECOND
+        _rename(graph, value.name, value.name.removeprefix(prefix))
     names = [value.name for value in graph.input]
     for place in reversed(range(len(names))):
         first = names.index(names[place])

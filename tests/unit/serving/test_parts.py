@@ -12,7 +12,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from sluice.cli import main
 from sluice.contract import Variable
@@ -248,6 +248,27 @@ def test_a_graph_in_front_gives_what_the_model_takes(tmp_path: Path) -> None:
     assert [value.name for value in whole.graph.input] == ["x", "z"]
     assert [value.name for value in whole.graph.output] == ["y"]
     assert run(whole, x=[1, 2], z=[10, 20]) == [[3 + 10 + 1, 6 + 20 + 2]]
+
+
+def test_constants_that_old_graphs_list_as_inputs_stay_constants(tmp_path: Path) -> None:
+    """In both graphs, and under one name."""
+    first = graph([adds("x", "w", "scaled")], {"x": 2, "w": 2}, ["scaled"])
+    second = graph([adds("scaled", "w", "y")], {"w": 2, "scaled": 2}, ["y"])
+    for model, value in ((first, 10), (second, 100)):
+        model.ir_version = 3
+        model.graph.initializer.append(numpy_helper.from_array(np.full((1, 2), value, np.float32), "w"))
+    whole = merged(saved(first, tmp_path / "a"), saved(second, tmp_path / "b"))
+    assert [value.name for value in whole.graph.input] == ["x"]
+    assert run(whole, x=[1, 2]) == [[111, 112]]
+
+
+def test_names_that_look_like_ours_are_kept(tmp_path: Path) -> None:
+    first = graph([adds("model/x", "model/x", "t")], {"model/x": 2}, ["t"])
+    second = graph([adds("t", "preprocess/z", "model/y")], {"t": 2, "preprocess/z": 2}, ["model/y"])
+    whole = merged(saved(first, tmp_path / "a"), saved(second, tmp_path / "b"))
+    assert [value.name for value in whole.graph.input] == ["model/x", "preprocess/z"]
+    assert [value.name for value in whole.graph.output] == ["model/y"]
+    assert run(whole, **{"model/x": [1.0, 2.0], "preprocess/z": [5.0, 6.0]}) == [[7, 10]]
 
 
 def test_one_output_goes_to_one_input_whatever_they_are_called(double: Path, tmp_path: Path) -> None:

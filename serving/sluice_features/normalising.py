@@ -24,12 +24,13 @@ _EXACT_BY_BYTES = {2: 2**11, 4: 2**24, 8: EXACT}
 
 
 class NormalisingError(Exception):
-    """Values of a column that cannot be taken for what the column should hold."""
+    """Values of a column that cannot be taken for what the column should hold. `rule`: the one that they break."""
 
-    def __init__(self, column: str, message: str) -> None:
+    def __init__(self, column: str, message: str, rule: str = "type") -> None:
         super().__init__(message)
         self.column = column
         self.message = message
+        self.rule = rule
 
 
 @dataclass(frozen=True, slots=True)

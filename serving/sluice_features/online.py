@@ -126,7 +126,7 @@ class OnlineStore:
         status = response.status_code
         if status in (401, 403):
             raise invalid(f"{self._url}{path} answered {status}; check store.token and what its owner may do in Feast")
-        words = self._secrets.scrubbed(response.text[:300])
+        words = self._secrets.scrubbed(response.text)[:300]
         if status >= 500 or status in _TRY_AGAIN:
             raise _RefusedError(f"it answered {status}: {words}")
         if _FEASTS_OWN in response.text:

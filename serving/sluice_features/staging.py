@@ -122,7 +122,7 @@ def stage_view(
     try:
         stage.load(table, shape.schema, map(shape.normalised, batches))
     except NormalisingError as error:
-        return [Violation(view=view.name, column=error.column, rule="type", message=error.message)]
+        return [Violation(view=view.name, column=error.column, rule=error.rule, message=error.message)]
     if condition := window.condition(quoted(view.timestamp), zone=False):
         # Rows without a moment stay, for the checks to find.
         stage.run(f"DELETE FROM {table} WHERE NOT ({condition})")  # noqa: S608 quoted

@@ -7,7 +7,8 @@ value of another kind than the definitions say is a change of type, on whatever 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +22,15 @@ from sluice_features.errors import invalid, unavailable
 from sluice_features.normalising import EXACT, NormalisingError
 from sluice_features.sources.reading import Context, Window
 from sluice_features.sources.types import Http
+from sluice_store.web import retry_after
 
-ATTEMPTS = 3
+ATTEMPTS = 5
+BACKOFF_SECONDS = 0.5
+MAX_RETRY_AFTER_SECONDS = 60.0
 MAX_PAGE_BYTES = 64 * 1024**2
+MOST_WORDS = 200
+"""Letters of a server's answer that are told."""
+
 _TRY_AGAIN = frozenset({408, 425, 429})
 _MOMENT = pa.timestamp("us", "UTC")
 _KINDS: Mapping[str, tuple[type, ...]] = {
@@ -38,26 +45,40 @@ class HttpReading:
     """The pages of an API. The first one is read to see what columns there are."""
 
     def __init__(
-        self, source: Http, view: View, types: Mapping[str, Datatype | None], client: httpx.Client, context: Context
+        self,
+        source: Http,
+        types: Mapping[str, Datatype | None],
+        client: httpx.Client,
+        context: Context,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`types`: of the view's columns; None: a time."""
-        self._source, self._view, self._types, self._client, self._context = source, view, types, client, context
+        """`types`: of the view's columns; None: a time. `pause` waits so many seconds between attempts."""
+        self._source, self._types, self._client, self._context, self._pause = source, types, client, context, pause
         self._url = self._address(context.secrets.filled(source.url))
         self._first = self._page(self._url)
-        rows = self._rows(self._first)
-        wanted = {name: _arrow(kind) for name, kind in types.items() if any(self._has(row, name) for row in rows)}
         used = {source.fields.get(name, name).split(".")[0] for name in types}
+        # Whether an object has a field that this page's lack is known at the end.
         self.schema: Mapping[str, pa.DataType] = {
-            name: pa.null() for row in rows[:1] for name in row if name not in used
-        } | (wanted if rows else {name: _arrow(kind) for name, kind in types.items()})
+            name: pa.null() for row in self._rows(self._first)[:1] for name in row if name not in used
+        } | {name: _arrow(kind) for name, kind in types.items()}
 
     def batches(self, columns: tuple[str, ...], timestamp: str, window: Window) -> Iterator[pa.RecordBatch]:
-        """A batch for each page; an API knows of no window."""
+        """A batch for each page; an API knows of no window.
+
+        Raises:
+            NormalisingError: a value is of another type, or no row of any page has a column.
+        """
         schema = pa.schema([(name, self.schema[name]) for name in columns])
+        absent, count = list(columns), 0
         for page in self._pages():
             rows = self._rows(page)
+            count += len(rows)
+            absent = [name for name in absent if not any(self._has(row, name) for row in rows)]
             arrays = [self._array(rows, field.name, field.type) for field in schema]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        if count and absent:
+            others = f", nor {', '.join(absent[1:])}" if absent[1:] else ""
+            raise NormalisingError(absent[0], f"the source has no such column{others}", "missing")
 
     def _array(self, rows: list[Any], name: str, kind: pa.DataType) -> pa.Array:
         path, datatype = self._source.fields.get(name, name), self._types[name]
@@ -97,15 +118,17 @@ class HttpReading:
 
     def _page(self, url: httpx.URL) -> Any:
         for attempt in range(ATTEMPTS):
+            asked = 0.0
             try:
-                status, body = self._get(url)
+                status, body, asked = self._get(url)
                 if status < 500 and status not in _TRY_AGAIN:
                     break
-                words = f"answered {status}: {body[:200].decode(errors='replace')}"
+                words = f"answered {status}: {self._scrubbed(body.decode(errors='replace'))}"
             except httpx.HTTPError as error:
-                words = f"does not answer ({error or type(error).__name__})"
+                words = f"does not answer ({self._scrubbed(str(error)) or type(error).__name__})"
             if attempt == ATTEMPTS - 1:
-                raise unavailable(f"{self._shown(url)} {self._context.secrets.scrubbed(words)}")
+                raise unavailable(f"{self._shown(url)} {words}")
+            self._pause(max(BACKOFF_SECONDS * 2**attempt, min(asked, MAX_RETRY_AFTER_SECONDS)))
         if status != 200:
             raise invalid(f"{self._shown(url)} answered {status}; check the source's url and headers")
         try:
@@ -113,20 +136,25 @@ class HttpReading:
         except ValueError as error:
             raise invalid(f"{self._shown(url)} answers no JSON") from error
 
-    def _get(self, url: httpx.URL) -> tuple[int, bytes]:
+    def _get(self, url: httpx.URL) -> tuple[int, bytes, float]:
+        """Status, body, and the seconds for which the server asks to be left alone."""
         with self._client.stream("GET", url) as response:
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_PAGE_BYTES:
                     raise invalid(f"{self._shown(url)} answers more than {MAX_PAGE_BYTES} bytes; ask for smaller pages")
-            return response.status_code, bytes(body)
+            return response.status_code, bytes(body), retry_after(response.headers.get("retry-after")) or 0.0
 
     def _address(self, text: str) -> httpx.URL:
         try:
             return httpx.URL(text)
         except httpx.InvalidURL as error:
             raise invalid(f"{self._context.secrets.scrubbed(text.partition('?')[0])} is no URL: {error}") from error
+
+    def _scrubbed(self, words: str) -> str:
+        # Cut last: half of a secret would not be known again.
+        return self._context.secrets.scrubbed(words)[:MOST_WORDS]
 
     def _shown(self, url: httpx.URL) -> str:
         """As it may stand in logs: what is behind the question mark is often a password."""
@@ -144,7 +172,7 @@ def open_http(source: Http, definitions: Definitions, view: View, context: Conte
     times: dict[str, Datatype | None] = dict.fromkeys(name for name in (view.timestamp, view.created) if name)
     types = dict(definitions.keys(view)) | times | {feature.name: feature.type for feature in view.features}
     with httpx.Client(headers=headers, timeout=source.timeout.total_seconds()) as client:
-        yield HttpReading(source, view, types, client, context)
+        yield HttpReading(source, types, client, context)
 
 
 def _arrow(kind: Datatype | None) -> pa.DataType:

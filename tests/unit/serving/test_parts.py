@@ -250,12 +250,13 @@ def test_a_graph_in_front_gives_what_the_model_takes(tmp_path: Path) -> None:
     assert run(whole, x=[1, 2], z=[10, 20]) == [[3 + 10 + 1, 6 + 20 + 2]]
 
 
-def test_constants_that_old_graphs_list_as_inputs_stay_constants(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [3, 9])
+def test_constants_that_old_graphs_list_as_inputs_stay_constants(version: int, tmp_path: Path) -> None:
     """In both graphs, and under one name."""
     first = graph([adds("x", "w", "scaled")], {"x": 2, "w": 2}, ["scaled"])
     second = graph([adds("scaled", "w", "y")], {"w": 2, "scaled": 2}, ["y"])
     for model, value in ((first, 10), (second, 100)):
-        model.ir_version = 3
+        model.ir_version = version
         model.graph.initializer.append(numpy_helper.from_array(np.full((1, 2), value, np.float32), "w"))
     whole = merged(saved(first, tmp_path / "a"), saved(second, tmp_path / "b"))
     assert [value.name for value in whole.graph.input] == ["x"]

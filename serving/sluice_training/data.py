@@ -7,7 +7,7 @@ with the same rows have the same digest, whatever wrote them: 5 and 5.0, which C
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,11 @@ def read(sources: Sequence[Path]) -> pa.Table:
     for source, table in zip(sources, tables, strict=True):
         if other := sorted({*names} ^ {*table.column_names}):
             raise TrainingError(f"the files have different columns: {sources[0]} and {source} differ in {other[0]!r}")
+    kinds = {name: {table.schema.field(name).type for table in tables} for name in names}
     try:
         # What a file says of a column's type goes by the values in it: 5 beside 5.5, or none at all beside text.
-        return canonical(pa.concat_tables(map(_typed, tables), promote_options="permissive"))
+        one = pa.concat_tables([_typed(table, kinds) for table in tables], promote_options="permissive")
+        return canonical(one)
     except pa.ArrowException as error:
         raise TrainingError(f"the files have columns of different types: {_first_line(error)}") from error
 
@@ -114,11 +116,11 @@ def _read(source: Path) -> pa.Table:
     raise TrainingError(f"{source} is neither .csv, .csv.gz nor .parquet")
 
 
-def _typed(table: pa.Table) -> pa.Table:
-    """The table with no type for columns that hold nothing."""
+def _typed(table: pa.Table, kinds: Mapping[str, set[pa.DataType]]) -> pa.Table:
+    """The table with no type for columns that hold nothing, and are of several types (`kinds`) in all."""
     return pa.table(
         {
-            name: pa.nulls(len(column)) if column.null_count == len(column) else column
+            name: pa.nulls(len(column)) if len(kinds[name]) > 1 and column.null_count == len(column) else column
             for name, column in zip(table.column_names, table.columns, strict=True)
         }
     )

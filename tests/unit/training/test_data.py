@@ -44,6 +44,13 @@ def test_files_are_one_table_where_a_column_looks_different_in_each(tmp_path: Pa
     assert digest(table) == digest(read([tmp_path / "whole.csv"]))
 
 
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_column_that_says_its_type_has_it_without_a_value(tmp_path: Path, files: int) -> None:
+    for place in range(files):
+        pa.parquet.write_table(pa.table({"a": pa.array([None], pa.string())}), tmp_path / f"{place}.parquet")
+    assert read([tmp_path / f"{place}.parquet" for place in range(files)]).schema.types == [pa.string()]
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

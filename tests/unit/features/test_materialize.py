@@ -13,11 +13,14 @@ import pyarrow as pa
 import pytest
 
 from sluice.failures import Reason
+from sluice_features.definitions import Store
 from sluice_features.errors import FeaturesError
 from sluice_features.history import Features
 from sluice_features.materialize import Run, materialize
 from sluice_features.online import ATTEMPTS, OnlineStore
 from sluice_features.report import Report
+from sluice_features.secrets import Secrets
+from sluice_features.sources.reading import Context
 from unit.features.shop import FEATURES, NOW, rows, shop
 
 
@@ -175,6 +178,19 @@ def test_a_store_that_cannot_take_the_rows_is_found_before_the_first_write(
         bring(shop(tmp_path, rows()), feast)
     assert raised.value.reason is reason
     assert feast.writes == []
+
+
+@pytest.mark.parametrize("before", range(285, 301))
+def test_no_part_of_a_token_is_left_where_an_answer_is_cut(before: int, tmp_path: Path) -> None:
+    store = Store(url="http://feast.test", token="${TOKEN}")
+    transport = httpx.MockTransport(lambda _: httpx.Response(500, text="x" * before + "of-the-store is unknown"))
+    context = Context(tmp_path, Secrets({"TOKEN": "of-the-store"}))
+    with (
+        OnlineStore(store, context, pause=lambda _: None, transport=transport) as feast,
+        pytest.raises(FeaturesError) as raised,
+    ):
+        feast.expect("stores", ["size"], {"store_id": 1})
+    assert "of-" not in raised.value.message
 
 
 def test_values_that_the_store_did_not_take_are_told(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ class Gathering:
 
     def _called(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        self._flush_soon()
+        if self._again or len(self._lines):
+            self._flush_soon()
 
     def _take(self) -> _Part | None:
         """What goes into the next call, if there may be one: parts of refused ones and what has gathered, in turn."""
@@ -171,10 +172,12 @@ class Gathering:
 
     def _gathered(self, now: float) -> _Part | None:
         entries = self._lines.take(self._most_keys, now)
+        if not entries:
+            return None
         for entry in entries:
             self._flying[entry.key] = entry
         trial = _Trial(_FEW_PARTS if self._doubted else MOST_PARTS, now)
-        return _Part(entries, trial) if entries else None
+        return _Part(entries, trial)
 
     def _part_again(self, now: float) -> _Part | None:
         while self._again:

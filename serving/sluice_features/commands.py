@@ -6,9 +6,10 @@ Parsing imports nothing heavy; each command brings what it needs, and says how t
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from sluice.extension import command_of
 
 NEEDED = "this command needs more libraries: pip install 'sluice-serving[features]'"
 
@@ -72,7 +73,7 @@ def _command(commands: Any, name: str, summary: str, description: str) -> argpar
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(call=_call)
+    parser.set_defaults(call=command_of("sluice_features.cli", NEEDED))
     if name != "features":
         parser.add_argument("definitions", type=Path, metavar="FEATURES.yaml", help="the definitions")
     return parser
@@ -95,12 +96,3 @@ def _history(parser: argparse.ArgumentParser) -> None:
         "--timestamp", default="event_timestamp", metavar="COLUMN", help="its times (default: %(default)s)"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.parquet", help="its rows with the features")
-
-
-def _call(chosen: argparse.Namespace) -> int:
-    try:
-        from sluice_features import cli  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        print(f"sluice: {NEEDED} ({error})", file=sys.stderr)  # noqa: T201
-        return 1
-    return cli.run(chosen)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import traceback
 from datetime import UTC, datetime
+
+_TELL_SECONDS = 10.0
 
 
 class JsonFormatter(logging.Formatter):
@@ -24,6 +27,22 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
+
+
+class Failures:
+    """Failures of one kind, which may come by the thousands a second: they are logged seldom, and metrics count all."""
+
+    def __init__(self) -> None:
+        self._untold = 0
+        self._told_at = -_TELL_SECONDS
+
+    def warn(self, log: logging.Logger, message: str, latest: object, traced: BaseException | None = None) -> None:
+        """Note one more. `message` is given their number since it was last logged, and the latest of them."""
+        self._untold += 1
+        now = time.monotonic()
+        if now - self._told_at >= _TELL_SECONDS:
+            log.warning(message, self._untold, latest, exc_info=traced)
+            self._untold, self._told_at = 0, now
 
 
 def frames_of(error: BaseException) -> str:

@@ -122,7 +122,7 @@ class Plane:
         if model.batcher.full:
             raise RequestError(Kind.OVERLOADED, "too many requests are waiting; try again later")
 
-    def submit(self, model: Model, request: InferRequest, receiver: Receiver | None = None) -> Work:
+    def submit(self, model: Model, request: InferRequest, receiver: Receiver[list[Tensor]] | None = None) -> Work:
         """Check a request and queue it. The receiver, or else the returned work's future, gets the outputs.
 
         Raises:
@@ -165,7 +165,7 @@ class Plane:
         elif response is not None:
             self.answers.keep(mark, response.model.signature.outputs_by_name, response.outputs)
 
-    def _take_in(self, model: Model, intake: Intake, request: InferRequest, receiver: Receiver) -> Work:
+    def _take_in(self, model: Model, intake: Intake, request: InferRequest, receiver: Receiver[list[Tensor]]) -> Work:
         draft = intake.draft(request.inputs)
         if not draft.gaps or model.lookup is None:
             return self._queue(model, intake, request, receiver, draft)
@@ -179,14 +179,16 @@ class Plane:
         work.ask(model.lookup, draft, model.batcher, queue, request.trace)
         return work
 
-    def _queue(self, model: Model, intake: Intake, request: InferRequest, receiver: Receiver, draft: Draft) -> Work:
+    def _queue(
+        self, model: Model, intake: Intake, request: InferRequest, receiver: Receiver[list[Tensor]], draft: Draft
+    ) -> Work:
         request.inputs, request.notes = intake.complete(draft, None)
         work = self._work(model, request, receiver)
         model.batcher.submit(work)
         return work
 
     @staticmethod
-    def _work(model: Model, request: InferRequest, receiver: Receiver) -> Work:
+    def _work(model: Model, request: InferRequest, receiver: Receiver[list[Tensor]]) -> Work:
         outputs = request.outputs or model.all_outputs
         # Inputs go into a run in the signature's order, whatever order the caller wrote them in.
         inputs = {name: request.inputs[name] for name in model.all_inputs}

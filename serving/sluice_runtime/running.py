@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.guard import Stoppable
+from sluice_runtime.logs import Failures
 from sluice_runtime.queueing import Mean
 from sluice_runtime.signature import Tensor, Tensors
 
 log = logging.getLogger(__name__)
-
-_REPORT_SECONDS = 10.0
 
 Outcome = list[Tensor] | Exception
 BatchKey = tuple[object, ...]
@@ -33,15 +31,18 @@ class Runner(Stoppable, Protocol):
         ...
 
 
-class Receiver(Protocol):
-    """Who waits for a work's outcome; an `asyncio.Future` is one."""
+_Awaited_contra = TypeVar("_Awaited_contra", contravariant=True)
+
+
+class Receiver(Protocol[_Awaited_contra]):
+    """Who waits for an outcome, such as a work's outputs; an `asyncio.Future` is one."""
 
     def done(self) -> bool:
         """True when it needs no outcome any more: it has one, or its caller is gone."""
         ...
 
-    def set_result(self, result: list[Tensor], /) -> None:
-        """Take the outputs."""
+    def set_result(self, result: _Awaited_contra, /) -> None:
+        """Take what was waited for."""
         ...
 
     def set_exception(self, exception: Exception, /) -> None:
@@ -60,7 +61,7 @@ class Work:
     outputs: tuple[str, ...]
     rows: int
     key: BatchKey
-    receiver: Receiver
+    receiver: Receiver[list[Tensor]]
     seconds: float | None = None
     deadline: float = math.inf
     queued_at: float = 0.0
@@ -104,8 +105,7 @@ class BatchRunner:
         self._wall_clock = wall_clock
         self._short_seconds = short_seconds
         self._measures_cpu = True
-        self._failures = 0
-        self._reported_at = -_REPORT_SECONDS
+        self._failures = Failures()
 
     def execute(self, batch: list[Work]) -> list[Outcome]:
         """Run a batch; when it fails, run its members alone, so that only the guilty one fails."""
@@ -120,16 +120,8 @@ class BatchRunner:
         try:
             return self._timed_run(work.outputs, work.inputs, work.rows)
         except Exception as error:
-            self._report(error)
+            self._failures.warn(log, "the model failed on %d valid requests; the latest: %s", error)
             return RequestError(Kind.FAILED, f"the model failed: {_first_line(error)}")
-
-    def _report(self, error: Exception) -> None:
-        """Log a failure of the model, but not thousands a second: metrics count them all."""
-        self._failures += 1
-        now = time.monotonic()
-        if now - self._reported_at >= _REPORT_SECONDS:
-            log.warning("the model failed on %d valid requests; the latest: %s", self._failures, error)
-            self._failures, self._reported_at = 0, now
 
     def _run_together(self, batch: list[Work]) -> list[list[Tensor]]:
         inputs = {name: np.concatenate([work.inputs[name] for work in batch]) for name in batch[0].inputs}

@@ -6,9 +6,10 @@ Parsing imports nothing heavy; each command brings what it needs, and says how t
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from sluice.extension import command_of
 
 SIGN = """\
 Sign a package with the private key of an elliptic curve (PEM). The signature, model.sig, becomes a part of the new
@@ -45,7 +46,7 @@ def _command(commands: Any, name: str, summary: str, description: str) -> argpar
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(call=_call)
+    parser.set_defaults(call=command_of("sluice_store.cli", NEEDED))
     return parser
 
 
@@ -78,12 +79,3 @@ def _list(parser: argparse.ArgumentParser) -> None:
 def _endpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--endpoint", metavar="URL", help="the store's server, where it is not its provider's")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="json: for programs")
-
-
-def _call(chosen: argparse.Namespace) -> int:
-    try:
-        from sluice_store import cli  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        print(f"sluice: {NEEDED} ({error})", file=sys.stderr)  # noqa: T201
-        return 1
-    return cli.run(chosen)

@@ -6,9 +6,10 @@ Parsing imports nothing heavy; the command brings what it needs, and says how to
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from sluice.extension import command_of
 
 TRAIN = """\
 Train a model: a class that inherits from sluice.Model, in a module that can be imported from here. Writes the package
@@ -35,7 +36,7 @@ def add(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(call=_call)
+    parser.set_defaults(call=command_of("sluice_training.cli", NEEDED))
     parser.add_argument("model", metavar="MODULE:CLASS", help="the class; its module's folder is the current one")
     parser.add_argument("--output", type=Path, metavar="PACKAGE", help="a new folder, or a new .tar.gz file "
                         "(default: NAME-VERSION.tar.gz)")  # fmt: skip
@@ -86,12 +87,3 @@ def _job(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--secret", metavar="NAME", help="a Secret of environment variables: credentials of sources, "
                        "stores and the registry")  # fmt: skip
     group.add_argument("--namespace", help="of the job")
-
-
-def _call(chosen: argparse.Namespace) -> int:
-    try:
-        from sluice_training import cli  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        print(f"sluice: {NEEDED} ({error})", file=sys.stderr)  # noqa: T201
-        return 1
-    return cli.run(chosen)

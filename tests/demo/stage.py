@@ -12,7 +12,7 @@ from rich.console import Console
 
 from demo.live import LiveTable
 from demo.models import Version
-from support.cluster import Cluster
+from support.cluster import Cluster, own_namespace
 from support.deployments import KIND, model_deployment, until_promoted
 from support.history import History
 from support.kube import Kube
@@ -96,7 +96,7 @@ def open_stage(
     cluster: Cluster, versions: Mapping[str, Version], console: Console, live: bool, keep: bool
 ) -> Iterator[Stage]:
     """Serve v1 and put load on it; on leaving, take everything away again unless it is to be kept."""
-    with own_namespace(cluster, keep) as kube:
+    with own_namespace(cluster, NAMESPACE, keep) as kube:
         files = {version.file: version.package.archive for version in versions.values()}
         store = run_store(kube, cluster.images["runtime"], files)
         serve_first(kube, store, versions["v1"], console)
@@ -105,19 +105,6 @@ def open_stage(
             table = LiveTable(load, history, {store.uri(one.file): name for name, one in versions.items()})
             with table.shown(console) if live else nullcontext():
                 yield Stage(cluster, kube, versions, store, load, history, console)
-
-
-@contextmanager
-def own_namespace(cluster: Cluster, keep: bool) -> Iterator[Kube]:
-    """A fresh namespace under the restricted pod security standard."""
-    kube = cluster.kube.within(NAMESPACE)
-    kube.delete("namespace", NAMESPACE)
-    kube.create_namespace({"pod-security.kubernetes.io/enforce": "restricted"})
-    try:
-        yield kube
-    finally:
-        if not keep:
-            kube.run("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def serve_first(kube: Kube, store: Store, version: Version, console: Console) -> None:

@@ -19,7 +19,7 @@ from demo_store.callers import Caller, run_callers
 from demo_store.commands import Workplace
 from demo_store.dataset import Row, stores
 from demo_store.servers import Servers, open_servers
-from support.cluster import Cluster
+from support.cluster import Cluster, own_namespace
 from support.kube import Kube, Object
 
 NAMESPACE, NAME = "shop", "store-revenue"
@@ -98,25 +98,12 @@ def open_stage(cluster: Cluster, console: Console, keep: bool) -> Iterator[Stage
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-demo-")))
         servers = stack.enter_context(open_servers(scratch))
-        kube = stack.enter_context(own_namespace(cluster, keep))
+        kube = stack.enter_context(own_namespace(cluster, NAMESPACE, keep))
         everything = stores()
         recorded = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
         servers.warehouse.fill(everything, recorded)
         callers = introduce(kube, cluster.images["runtime"])
         yield Stage(cluster, kube, servers, scratch, everything, dict(everything), recorded, console, callers)
-
-
-@contextmanager
-def own_namespace(cluster: Cluster, keep: bool) -> Iterator[Kube]:
-    """A fresh namespace under the restricted pod security standard."""
-    kube = cluster.kube.within(NAMESPACE)
-    kube.delete("namespace", NAMESPACE)
-    kube.create_namespace({"pod-security.kubernetes.io/enforce": "restricted"})
-    try:
-        yield kube
-    finally:
-        if not keep:
-            kube.run("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def introduce(kube: Kube, image: str) -> dict[str, Caller]:

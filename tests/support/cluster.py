@@ -58,6 +58,19 @@ def reserved_cluster(environ: Mapping[str, str] = os.environ, kinds: Sequence[st
         yield cluster
 
 
+@contextmanager
+def own_namespace(cluster: Cluster, name: str, keep: bool) -> Iterator[Kube]:
+    """A fresh namespace under the restricted pod security standard, gone with the context unless it is to be kept."""
+    kube = cluster.kube.within(name)
+    kube.delete("namespace", name)
+    kube.create_namespace({"pod-security.kubernetes.io/enforce": "restricted"})
+    try:
+        yield kube
+    finally:
+        if not keep:
+            kube.run("delete", "namespace", name, "--wait=false")
+
+
 def find_cluster(environ: Mapping[str, str] = os.environ, kinds: Sequence[str] = IMAGE_KINDS) -> Cluster:
     """The cluster of KUBECONFIG and IMAGE_PREFIX where both are set, else the local one, brought up if needed.
 

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +26,15 @@ from sluice_runtime.features.gathering import Gathering
 from sluice_runtime.features.metrics import FeatureMetrics
 from sluice_runtime.features.policy import Fetched, Policy, Wanted, united
 from sluice_runtime.features.rows import AnswerError, Key, Reader, Row
+from sluice_runtime.logs import Failures
+from sluice_runtime.running import Receiver
 from sluice_runtime.signature import Tensors
 
-__all__ = ["FeatureSource", "Fetched", "Lookup", "Receiver"]
+__all__ = ["FeatureSource", "Fetched", "Lookup"]
 
 log = logging.getLogger(__name__)
 
-_REPORT_SECONDS = 10.0
+_FAILED = "%d calls of the feature store failed; the latest: %s"
 
 MOST_ENTITIES = 4096
 """Different ones in one request."""
@@ -47,22 +48,6 @@ _NOBODY: Key = ()
 _ROWS_OF_A_CALL = (16, 256)
 _VALUES_OF_A_CALL = 20_000
 """Reading these takes about 5 ms of the event loop."""
-
-
-class Receiver(Protocol):
-    """Who waits for the features; an `asyncio.Future` is one."""
-
-    def done(self) -> bool:
-        """True when it needs none any more."""
-        ...
-
-    def set_result(self, result: Fetched, /) -> None:
-        """Take the features."""
-        ...
-
-    def set_exception(self, exception: Exception, /) -> None:
-        """Take an error."""
-        ...
 
 
 class FeatureSource:
@@ -90,8 +75,7 @@ class FeatureSource:
         self._reader = Reader(references, datatypes)
         self._cache = Cache(lookup.cache_seconds, lookup.cache_entries)
         self._clock = clock
-        self._failures = 0
-        self._reported_at = -_REPORT_SECONDS
+        self._failures = Failures()
         folder = Path(lookup.credentials_dir) if lookup.credentials_dir else None
         self._client = Client(lookup.url, references, Credentials(folder), lookup.timeout_seconds)
         least, most = _ROWS_OF_A_CALL
@@ -105,7 +89,7 @@ class FeatureSource:
         self.metrics.close()
 
     def lookup(
-        self, entities: Tensors, wanted: Wanted, rows: int, deadline: float, receiver: Receiver
+        self, entities: Tensors, wanted: Wanted, rows: int, deadline: float, receiver: Receiver[Fetched]
     ) -> Lookup | None:
         """Find the wanted features of entities, by the names of the keys, one a row, each where it is wanted.
 
@@ -147,15 +131,15 @@ class FeatureSource:
             outcome = "answered"
         except AnswerError as error:
             message = f"the feature store's answer is of no use: {error}"
-            self._report(message)
+            self._failures.warn(log, _FAILED, message)
             raise StoreError(Trouble.INVALID, message) from error
         except StoreError as error:
             outcome = error.trouble.value
-            self._report(error)
+            self._failures.warn(log, _FAILED, error)
             raise
         except Exception as error:
             # Nobody thought of it; it must neither fill the log nor be asked for again and again.
-            self._report(repr(error), error)
+            self._failures.warn(log, _FAILED, repr(error), error)
             raise StoreError(Trouble.INVALID, "the feature store cannot be asked", away=True) from error
         finally:
             self.metrics.call(outcome, time.perf_counter() - started)
@@ -163,14 +147,6 @@ class FeatureSource:
             self._cache.put(key, row, asked_at)
         self.metrics.keys("store", len(keys))
         return rows
-
-    def _report(self, error: object, traced: Exception | None = None) -> None:
-        """Log a failure, but not hundreds a second: metrics count them all."""
-        self._failures += 1
-        now = time.monotonic()
-        if now - self._reported_at >= _REPORT_SECONDS:
-            log.warning("%d calls of the feature store failed; the latest: %s", self._failures, error, exc_info=traced)
-            self._failures, self._reported_at = 0, now
 
 
 class Lookup:
@@ -184,7 +160,7 @@ class Lookup:
         keys: Sequence[Key],
         wanted: Wanted,
         deadline: float,
-        receiver: Receiver,
+        receiver: Receiver[Fetched],
     ) -> None:
         self.finished = False
         self._source = source

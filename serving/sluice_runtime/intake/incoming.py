@@ -14,7 +14,7 @@ from sluice_runtime.batching import Batcher
 from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.intake.intake import Draft, Fetched
 from sluice_runtime.intake.values import Mask
-from sluice_runtime.running import Work
+from sluice_runtime.running import Receiver, Work
 from sluice_runtime.signature import Tensors
 from sluice_runtime.tracing import Trace
 
@@ -31,27 +31,16 @@ class Asking(Protocol):
         ...
 
 
-class Asker(Protocol):
-    """Who waits for features."""
-
-    def done(self) -> bool:
-        """True when it needs none any more."""
-        ...
-
-    def set_result(self, result: Fetched, /) -> None:
-        """Take the features."""
-        ...
-
-    def set_exception(self, exception: Exception, /) -> None:
-        """Take an error."""
-        ...
-
-
 class Lookup(Protocol):
     """What the intake needs of a feature store: `features.source.FeatureSource` has it."""
 
     def lookup(
-        self, entities: Tensors, wanted: Mapping[str, Mask | None], rows: int, deadline: float, receiver: Asker
+        self,
+        entities: Tensors,
+        wanted: Mapping[str, Mask | None],
+        rows: int,
+        deadline: float,
+        receiver: Receiver[Fetched],
     ) -> Asking | None:
         """Tell the receiver once, on the loop: by `deadline`, the loop's time, and at once where all is known.
 

@@ -101,7 +101,7 @@ class Plan:
         """The numbers are a JSON list of so many."""
         self._list = struct.Struct(f"={count}{_CODES[datatype]}")
 
-    def work(self, numbers: Body, receiver: Receiver) -> Work | None:
+    def work(self, numbers: Body, receiver: Receiver[list[Tensor]]) -> Work | None:
         """The work of a request with these numbers, or None where they do not fit."""
         data: Body | None = numbers if self._list is None else self._packed(numbers)
         if data is None or len(data) != self.size:

@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 from sluice.manifest import Datatype
 from sluice_runtime.batching import Batcher
 from sluice_runtime.errors import Kind, RequestError
-from sluice_runtime.intake.incoming import Asker
+from sluice_runtime.intake.intake import Fetched
 from sluice_runtime.intake.values import Mask
 from sluice_runtime.metrics import Metrics
 from sluice_runtime.plane import InferRequest, Model, Plane
-from sluice_runtime.running import Work
+from sluice_runtime.running import Receiver, Work
 from sluice_runtime.signature import Signature, Tensor, Tensors
 from unit.serving.batchers import batcher_of
 from unit.serving.fakes import FakeRunner, spec, turns
@@ -29,7 +29,7 @@ INPUTS = (spec("x", Datatype.FP32, -1),)
 class Asking:
     """One question, which can be answered once."""
 
-    def __init__(self, entities: Tensors, until: float, receiver: Asker) -> None:
+    def __init__(self, entities: Tensors, until: float, receiver: Receiver[Fetched]) -> None:
         self.keys = entities["store_id"].tolist()
         self.until = until
         self.receiver = receiver
@@ -47,7 +47,12 @@ class FakeStore:
         self.asked: list[Asking] = []
 
     def lookup(
-        self, entities: Tensors, wanted: Mapping[str, Mask | None], rows: int, deadline: float, receiver: Asker
+        self,
+        entities: Tensors,
+        wanted: Mapping[str, Mask | None],
+        rows: int,
+        deadline: float,
+        receiver: Receiver[Fetched],
     ) -> Asking | None:
         asking = Asking(entities, deadline, receiver)
         self.asked.append(asking)

@@ -6,8 +6,8 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What went wrong. INVALID and UNKNOWN are the caller's fault, FAILED is the model's, FEATURES the feature store's,
-    the others are the load's.
+    """What went wrong. INVALID and UNKNOWN are the caller's fault, FAILED is the model's, FEATURES that of what the
+    feature store holds, STORE is a call of it that brought nothing; the others are the load's.
     """
 
     INVALID = "invalid"
@@ -16,6 +16,7 @@ class Kind(Enum):
     NOT_ALLOWED = "not_allowed"
     NOT_READY = "not_ready"
     FEATURES = "features"
+    STORE = "feature_store"
     OVERLOADED = "overloaded"
     DEADLINE = "deadline"
     FAILED = "failed"
@@ -49,6 +50,7 @@ STATUS: dict[Kind, int] = {
     Kind.FAILED: 500,
     Kind.NOT_READY: 503,
     Kind.FEATURES: 503,
+    Kind.STORE: 503,
     Kind.OVERLOADED: 503,
     Kind.DEADLINE: 504,
 }

@@ -87,7 +87,7 @@ class Runtime:
         if self._loading is not None:
             self._loading.cancel()
         if self._features is not None:
-            await self._features.stop()
+            self._features.stop()
         if self._batcher is not None:
             self._batcher.close()
 

@@ -64,7 +64,7 @@ async def asking(
     try:
         yield source
     finally:
-        await source.stop()
+        source.stop()
 
 
 class Gate:

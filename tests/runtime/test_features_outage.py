@@ -9,7 +9,7 @@ import pytest
 
 from runtime.lookups import DEFAULTS, PATIENT, ROW, asking, listed, until
 from sluice_runtime.errors import Kind, RequestError
-from sluice_runtime.features import source
+from sluice_runtime.features import store as asked
 from sluice_runtime.features.circuit import FAILURES_BEFORE_PAUSE
 from sluice_runtime.features.http import MAX_ANSWER_BYTES
 from sluice_runtime.features.source import Fetched
@@ -266,7 +266,7 @@ async def test_an_outage_is_in_the_log_now_and_then_and_a_token_never_is(
         await store.stop()
         with pytest.raises(RequestError):
             await s.find([1])
-    told = [record.getMessage() for record in caplog.records if record.name == source.__name__]
+    told = [record.getMessage() for record in caplog.records if record.name == asked.__name__]
     assert told[0] == (
         '1 calls of the feature store failed; the latest: the feature store answers with status 403: "no"'
     )

@@ -1,9 +1,8 @@
-"""The only way to the feature store: one question over kept connections, bounded in time and size."""
+"""The only way to the feature store: one question at a time and connection, bounded in time and size."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -12,11 +11,10 @@ import orjson
 from sluice.contract import FeatureReferences
 from sluice.failures import PackageError, Reason
 from sluice_runtime.features.credentials import Credentials
-from sluice_runtime.features.http import Address, Answer, BrokenError, Connection, TooLargeError, connect
+from sluice_runtime.features.http import Address, Answer, BrokenError, Connection, TooLargeError
+from sluice_runtime.features.pool import Pool
 from sluice_runtime.features.rows import Key
-
-_QUIET_SECONDS = 15.0
-"""How long a connection is kept without use; Feast closes it after 30 s."""
+from sluice_runtime.running import Receiver
 
 _TOLD = 200
 _AWAY = frozenset({408, 425, 429, 502, 503, 504})
@@ -56,7 +54,7 @@ class StoreError(Exception):
 
 
 class Client:
-    """Asks `POST {url}/get-online-features`. To be used within one event loop.
+    """Asks `POST {url}/get-online-features`. To be made and used within one running event loop.
 
     Raises:
         PackageError: InvalidConfig, for a URL that is none.
@@ -64,99 +62,154 @@ class Client:
 
     def __init__(self, url: str, references: FeatureReferences, credentials: Credentials, seconds: float) -> None:
         try:
-            self._address = Address.of(url, "/get-online-features")
+            address = Address.of(url, "/get-online-features")
         except ValueError as error:
             raise PackageError(Reason.INVALID_CONFIG, f"the feature store's URL {url!r}: {error}") from error
+        self._pool = Pool(address, credentials)
         self._service = references.service
         self._names = tuple(entity.name for entity in references.entities)
-        self._credentials = credentials
         self._seconds = seconds
-        self._kept: list[Connection] = []
-        self._trusted: ssl.SSLContext | None = None
 
-    async def ask(self, keys: Sequence[Key]) -> bytes:
-        """The body of the store's answer about these entities.
-
-        Raises:
-            StoreError: there is none.
+    def ask(self, keys: Sequence[Key], receiver: Receiver[bytes]) -> Question:
+        """Ask about these entities. The receiver gets the body of the store's answer, or a StoreError; never before
+        this returns.
         """
         columns = dict(zip(self._names, zip(*keys, strict=True), strict=True))
         body = orjson.dumps({"feature_service": self._service, "entities": columns})
-        try:
-            async with asyncio.timeout(self._seconds):
-                return _body(await self._asked(body))
-        except TimeoutError as error:
-            message = f"the feature store did not answer within {self._seconds:g} s"
-            raise StoreError(Trouble.TIMEOUT, message, away=True) from error
-        except BrokenError as error:
-            raise StoreError(Trouble.BROKEN, "the feature store broke its answer off", error, away=True) from error
-        except TooLargeError as error:
-            raise StoreError(Trouble.INVALID, "the feature store's answer is too large") from error
-        except (OSError, UnicodeError) as error:
-            # UnicodeError: a name that no resolver takes.
-            raise StoreError(Trouble.UNREACHABLE, "the feature store cannot be reached", error, away=True) from error
+        question = Question(self._pool, body, self._seconds, receiver)
+        question.begin()
+        return question
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        while self._kept:
-            self._kept.pop().close()
+        self._pool.close()
 
-    async def _asked(self, body: bytes) -> Answer:
-        trusts = self._trusts()
-        request = self._address.request(self._headers(), body)
-        kept = self._kept_one()
-        if kept is not None:
-            try:
-                return await self._sent(kept, request)
-            except BrokenError as error:
-                if error.begun:
-                    raise
-        # Or a kept one that the other side has just closed. Asking changes nothing there, so it is safe to ask again.
-        return await self._sent(await connect(self._address, trusts), request)
 
-    async def _sent(self, connection: Connection, request: bytes) -> Answer:
+class Question:
+    """One question on its way, asked once more where a kept connection turns out to be closed.
+
+    Its connection tells it what comes of it, and it tells the receiver at once: a task would be woken for each a turn
+    of the event loop later, which is a good part of what a lookup may add to a prediction.
+    """
+
+    __slots__ = ("_body", "_connecting", "_connection", "_loop", "_pool", "_receiver", "_request", "_seconds", "_timer")
+
+    def __init__(self, pool: Pool, body: bytes, seconds: float, receiver: Receiver[bytes]) -> None:
+        self._pool = pool
+        self._body = body
+        self._seconds = seconds
+        self._receiver: Receiver[bytes] | None = receiver
+        self._request = b""
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.Handle | None = None
+
+    def begin(self) -> None:
+        """Ask."""
         try:
-            answer = await connection.ask(request)
-        except BaseException:
-            connection.close()
-            raise
-        if connection.free:
-            connection.used_at = asyncio.get_running_loop().time()
-            self._kept.append(connection)
-        return answer
-
-    def _kept_one(self) -> Connection | None:
-        while self._kept:
-            connection = self._kept.pop()
-            if connection.free and asyncio.get_running_loop().time() - connection.used_at < _QUIET_SECONDS:
-                return connection
-            connection.close()
-        return None
-
-    def _headers(self) -> dict[str, str]:
-        try:
-            return self._credentials.headers()
+            self._request = self._pool.request(self._body)
+            kept = self._pool.kept()
         except (OSError, ValueError) as error:
-            message = "the feature store cannot be asked"
-            raise StoreError(Trouble.UNREACHABLE, message, f"token: {type(error).__name__}", away=True) from error
+            self._timer = self._loop.call_soon(self._fail, _unreadable(error))
+            return
+        if kept is not None:
+            self._send(kept)
+        else:
+            self._connect()
+        self._timer = self._loop.call_later(self._seconds, self._late)
 
-    def _trusts(self) -> ssl.SSLContext | None:
-        """Whom to trust; connections that were made when it was somebody else are closed."""
-        if not self._address.tls:
-            return None
-        trusts = self._credentials.trusts()
-        if trusts is not self._trusted:
-            self.close()
-            self._trusted = trusts
-        return trusts
+    def done(self) -> bool:
+        """True where nobody waits any longer."""
+        return self._receiver is None
+
+    def set_result(self, answer: Answer) -> None:
+        """The store has answered; called by the connection."""
+        if self._connection is not None:
+            self._pool.keep(self._connection)
+        receiver = self._end()
+        if receiver is None:
+            return
+        if answer.status == 200:
+            receiver.set_result(answer.body)
+        else:
+            receiver.set_exception(_refused(answer))
+
+    def set_exception(self, error: Exception) -> None:
+        """It has not; called by the connection."""
+        if isinstance(error, BrokenError) and not error.begun and self._connecting is None:
+            # A kept one that the other side has just closed. Asking changes nothing there, so it is safe to ask again.
+            self._connection = None
+            self._connect()
+        else:
+            self._fail(_failed(error))
+
+    def cancel(self) -> None:
+        """Nobody wants to know any more; the receiver is told nothing."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._end()
+
+    def _send(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.ask(self._request, self)
+
+    def _connect(self) -> None:
+        self._connecting = self._loop.create_task(self._send_anew())
+
+    async def _send_anew(self) -> None:
+        try:
+            connection = await self._pool.connected()
+        except Exception as error:  # a resolver, a socket and TLS raise many, and somebody waits for a word
+            self._fail(_failed(error))
+            return
+        if connection.free:
+            self._send(connection)
+        else:
+            self._fail(_failed(BrokenError("the connection was closed at once", begun=False)))
+
+    def _late(self) -> None:
+        receiver = self._receiver
+        self.cancel()
+        if receiver is not None:
+            message = f"the feature store did not answer within {self._seconds:g} s"
+            receiver.set_exception(StoreError(Trouble.TIMEOUT, message, away=True))
+
+    def _fail(self, error: StoreError) -> None:
+        receiver = self._end()
+        if receiver is not None:
+            receiver.set_exception(error)
+
+    def _end(self) -> Receiver[bytes] | None:
+        """Nothing more will be told; to be called before the last word."""
+        receiver, self._receiver = self._receiver, None
+        if self._timer is not None:
+            self._timer.cancel()
+        # They refer to this question; without the circle it is gone when it is answered.
+        self._timer = self._connection = self._connecting = None
+        return receiver
 
 
-def _body(answer: Answer) -> bytes:
-    if answer.status == 200:
-        return answer.body
+def _failed(error: Exception) -> StoreError:
+    if isinstance(error, BrokenError):
+        return StoreError(Trouble.BROKEN, "the feature store broke its answer off", error, away=True)
+    if isinstance(error, TooLargeError):
+        return StoreError(Trouble.INVALID, "the feature store's answer is too large")
+    return StoreError(Trouble.UNREACHABLE, "the feature store cannot be reached", error, away=True)
+
+
+def _unreadable(error: Exception) -> StoreError:
+    """Of credentials, of which nothing must be told."""
+    message = "the feature store cannot be asked"
+    return StoreError(Trouble.UNREACHABLE, message, f"token: {type(error).__name__}", away=True)
+
+
+def _refused(answer: Answer) -> StoreError:
     message = f"the feature store answers with status {answer.status}"
     away, divides = answer.status in _AWAY, answer.status in _OF_A_KEY
-    raise StoreError(Trouble.STATUS, message, _excerpt(answer.body), away=away, divides=divides)
+    return StoreError(Trouble.STATUS, message, _excerpt(answer.body), away=away, divides=divides)
 
 
 def _excerpt(body: bytes) -> str:

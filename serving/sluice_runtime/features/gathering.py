@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sluice_runtime.features.circuit import Circuit
 from sluice_runtime.features.client import StoreError, Trouble
 from sluice_runtime.features.lines import Entry, Lines, Waiter
 from sluice_runtime.features.rows import Key, Row
+from sluice_runtime.running import Receiver
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,17 @@ _CROWDED = StoreError(Trouble.CROWDED, "too many requests wait for the feature s
 _LATE = StoreError(Trouble.CROWDED, "the feature store does not answer as fast as it is asked")
 _UNFORESEEN = StoreError(Trouble.INVALID, "the feature store's answer could not be read", away=True)
 
-Ask = Callable[[Sequence[Key]], Awaitable[Sequence[Row]]]
+
+class Asked(Protocol):
+    """A question that is under way."""
+
+    def cancel(self) -> object:
+        """Nobody wants to know any more."""
+        ...
+
+
+Ask = Callable[[Sequence[Key], Receiver[Sequence[Row]]], Asked]
+"""Tells the receiver once, a row for each key or a StoreError, and never before it returns."""
 
 
 @dataclass(slots=True)
@@ -68,6 +80,36 @@ class _Part:
     trial: _Trial
 
 
+class _Call:
+    """A part that is being asked for."""
+
+    __slots__ = ("_gathering", "asked", "over", "part")
+
+    def __init__(self, gathering: Gathering, part: _Part) -> None:
+        self._gathering = gathering
+        self.part = part
+        self.over = False
+        self.asked: Asked | None = None
+
+    def done(self) -> bool:
+        """True when nobody waits for it."""
+        return self.over
+
+    def set_result(self, rows: Sequence[Row]) -> None:
+        """The store has answered."""
+        self._gathering.came(self, rows)
+
+    def set_exception(self, error: Exception) -> None:
+        """It has not."""
+        self._gathering.came(self, error)
+
+    def cancel(self) -> None:
+        """It is wanted no more."""
+        self.over = True
+        if self.asked is not None:
+            self.asked.cancel()
+
+
 class Gathering:
     """Entries wait, fly, and land. `seconds`: how long a call may take, and how long a request may wait for the next
     call in which there is a key of its own.
@@ -85,7 +127,7 @@ class Gathering:
         self._flying: dict[Key, Entry] = {}
         self._again: deque[_Part] = deque()
         self._again_next = False
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: set[_Call] = set()
         self._flush_handle: asyncio.Handle | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -117,7 +159,12 @@ class Gathering:
                 entry.waiters.append(waiter)
         if waiting:
             self._lines.join(waiting, waiter, self._loop.time())
-            self._flush_soon()
+            if self._calls or self._flush_handle is not None:
+                # One turn of the loop later: what arrives together is asked for together.
+                self._flush_soon()
+            else:
+                # Nobody is there to share a call with.
+                self._flush()
             self._expire_later()
 
     def leave(self, keys: Sequence[Key], waiter: Waiter) -> None:
@@ -128,7 +175,7 @@ class Gathering:
                 entry.waiters.remove(waiter)
         self._lines.leave(keys, waiter)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End what is under way; whoever waits is told that the store is away."""
         for handle in (self._flush_handle, self._expiry):
             if handle is not None:
@@ -136,28 +183,40 @@ class Gathering:
         # First of all: a call that ends makes room for the next one.
         self._again.clear()
         self._settle(self._lines.clear(), _PAUSED)
-        calls = list(self._calls)
-        for call in calls:
+        for call in self._calls:
             call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        self._calls.clear()
         self._settle([*self._flying.values()], _PAUSED)
+
+    def came(self, call: _Call, outcome: Sequence[Row] | Exception) -> None:
+        """Take what has come of a call."""
+        if call.over:
+            return
+        call.over = True
+        self._calls.discard(call)
+        if isinstance(outcome, StoreError):
+            self._failed(call.part, outcome)
+        elif isinstance(outcome, Exception):
+            log.error("the feature store's answer could not be read", exc_info=outcome)
+            self._failed(call.part, _UNFORESEEN)
+        else:
+            self._landed(call.part, outcome)
+        if self._again or len(self._lines):
+            self._flush_soon()
 
     def _flush_soon(self) -> None:
         if self._flush_handle is None and len(self._calls) < LANES:
-            # One turn of the loop later: what arrived together is asked for together.
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_handle = None
         while len(self._calls) < LANES and (part := self._take()):
-            call = self._loop.create_task(self._call(part))
+            call = _Call(self, part)
             self._calls.add(call)
-            call.add_done_callback(self._called)
-
-    def _called(self, call: asyncio.Task[None]) -> None:
-        self._calls.discard(call)
-        if self._again or len(self._lines):
-            self._flush_soon()
+            try:
+                call.asked = self._ask([entry.key for entry in part.entries], call)
+            except Exception as error:
+                self._loop.call_soon(self.came, call, error)
 
     def _take(self) -> _Part | None:
         """What goes into the next call, if there may be one: parts of refused ones and what has gathered, in turn."""
@@ -199,20 +258,12 @@ class Gathering:
         self._again.clear()
         self._settle([*parts, *self._lines.clear()], _PAUSED)
 
-    async def _call(self, part: _Part) -> None:
-        try:
-            rows = await self._ask([entry.key for entry in part.entries])
-        except StoreError as error:
-            self._failed(part, error)
-        except Exception:
-            log.exception("the feature store's answer could not be read")
-            self._failed(part, _UNFORESEEN)
-        else:
-            self._circuit.answered()
-            self._doubted = False
-            part.trial.brought()
-            for entry, row in zip(part.entries, rows, strict=True):
-                self._land(entry, row)
+    def _landed(self, part: _Part, rows: Sequence[Row]) -> None:
+        self._circuit.answered()
+        self._doubted = False
+        part.trial.brought()
+        for entry, row in zip(part.entries, rows, strict=True):
+            self._land(entry, row)
 
     def _failed(self, part: _Part, error: StoreError) -> None:
         entries = part.entries

@@ -16,12 +16,12 @@ from sluice.contract import Feature, FeatureReferences
 from sluice.failures import PackageError, Reason
 from sluice.manifest import Datatype
 from sluice_runtime.errors import Kind, RequestError
-from sluice_runtime.features.client import StoreError
+from sluice_runtime.features.client import StoreError, Trouble
 from sluice_runtime.features.conversion import Unusable, can_be_missing, column, converter
 from sluice_runtime.features.rows import Key, Row
 from sluice_runtime.signature import Tensor
 
-MISSING, STALE, OUTAGE = "missing", "stale", "outage"
+MISSING, STALE, OUTAGE, CROWDED = "missing", "stale", "outage", "crowded"
 
 _MOST_NOTES = 32
 _SHOWN = 64
@@ -71,6 +71,7 @@ class Policy:
             MISSING: lookup.on_missing == "Default",
             STALE: lookup.on_missing == "Default",
             OUTAGE: lookup.on_outage == "Default",
+            CROWDED: lookup.on_outage == "Default",
         }
         self._count = count
 
@@ -82,7 +83,8 @@ class Policy:
         In rows in which a feature is not wanted its value means nothing, and what the store says there decides nothing.
 
         Raises:
-            RequestError: UNKNOWN, where the store knows nothing of an entity; FEATURES, where a feature cannot be had.
+            RequestError: UNKNOWN, where the store knows nothing of an entity; FEATURES, where a feature cannot be had;
+                STORE, where that is for want of an answer.
         """
         rows = [found.get(key) for key in keys]
         places = [self._places[name] for name in wanted]
@@ -124,7 +126,7 @@ class Policy:
         if row is None:
             return self._blanks[name], None
         if isinstance(row, StoreError):
-            return None, OUTAGE
+            return None, CROWDED if row.trouble is Trouble.CROWDED else OUTAGE
         place = self._places[name]
         value = row.values[place]
         if isinstance(value, Unusable):
@@ -144,7 +146,7 @@ class Policy:
         if self._defaulted[reason] and name in self._nullable:
             return None
         if isinstance(row, StoreError):
-            raise RequestError(Kind.FEATURES, f"{row.message}; feature {name!r} cannot be had")
+            raise RequestError(Kind.STORE, f"{row.message}; feature {name!r} cannot be had")
         words = "has no value" if reason == MISSING else "has a value that is too old, or of no known age,"
         raise RequestError(Kind.FEATURES, f"feature {name!r} of {self._told(key)} {words} in the feature store")
 

@@ -7,7 +7,6 @@ as the deployment allows, and an entity asked for by many at once is asked for o
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,21 +19,17 @@ from sluice.contract import FeatureReferences
 from sluice.manifest import Datatype
 from sluice_runtime.errors import Kind, RequestError
 from sluice_runtime.features.cache import Cache
-from sluice_runtime.features.client import Client, StoreError, Trouble
+from sluice_runtime.features.client import Client, StoreError
 from sluice_runtime.features.credentials import Credentials
 from sluice_runtime.features.gathering import Gathering
 from sluice_runtime.features.metrics import FeatureMetrics
 from sluice_runtime.features.policy import Fetched, Policy, Wanted, united
-from sluice_runtime.features.rows import AnswerError, Key, Reader, Row
-from sluice_runtime.logs import Failures
+from sluice_runtime.features.rows import Key, Reader, Row
+from sluice_runtime.features.store import Store
 from sluice_runtime.running import Receiver
 from sluice_runtime.signature import Tensors
 
 __all__ = ["FeatureSource", "Fetched", "Lookup"]
-
-log = logging.getLogger(__name__)
-
-_FAILED = "%d calls of the feature store failed; the latest: %s"
 
 MOST_ENTITIES = 4096
 """Different ones in one request."""
@@ -72,20 +67,19 @@ class FeatureSource:
         self.policy = Policy(lookup, references, datatypes, nullable, metrics.default)
         self.now = now
         self._names = tuple(entity.name for entity in references.entities)
-        self._reader = Reader(references, datatypes)
         self._cache = Cache(lookup.cache_seconds, lookup.cache_entries)
         self._clock = clock
-        self._failures = Failures()
         folder = Path(lookup.credentials_dir) if lookup.credentials_dir else None
-        self._client = Client(lookup.url, references, Credentials(folder), lookup.timeout_seconds)
+        client = Client(lookup.url, references, Credentials(folder), lookup.timeout_seconds)
+        self._store = Store(client, Reader(references, datatypes), self._cache, metrics, clock=clock, now=now)
         least, most = _ROWS_OF_A_CALL
         most_keys = max(least, min(most, _VALUES_OF_A_CALL // len(references.features)))
-        self._gathering = Gathering(self._asked, seconds=lookup.timeout_seconds, most_keys=most_keys)
+        self._gathering = Gathering(self._store.ask, seconds=lookup.timeout_seconds, most_keys=most_keys)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Close everything; lookups that still wait end with an error."""
-        await self._gathering.close()
-        self._client.close()
+        self._gathering.close()
+        self._store.close()
         self.metrics.close()
 
     def lookup(
@@ -117,36 +111,6 @@ class FeatureSource:
                     raise RequestError(Kind.INVALID, f"a key in {name!r} is longer than any that a feature store has")
         keys: Iterator[Key] = zip(*columns, strict=True)
         return list(keys) if wanted is None else [next(keys) if here else _NOBODY for here in wanted.tolist()]
-
-    async def _asked(self, keys: Sequence[Key]) -> Sequence[Row]:
-        """Rows of the store, which are kept for a while.
-
-        Raises:
-            StoreError: there are none.
-        """
-        asked_at, started, outcome = self._clock(), time.perf_counter(), Trouble.INVALID.value
-        try:
-            body = await self._client.ask(keys)
-            rows = self._reader.read(body, keys, self.now())
-            outcome = "answered"
-        except AnswerError as error:
-            message = f"the feature store's answer is of no use: {error}"
-            self._failures.warn(log, _FAILED, message)
-            raise StoreError(Trouble.INVALID, message) from error
-        except StoreError as error:
-            outcome = error.trouble.value
-            self._failures.warn(log, _FAILED, error)
-            raise
-        except Exception as error:
-            # Nobody thought of it; it must neither fill the log nor be asked for again and again.
-            self._failures.warn(log, _FAILED, repr(error), error)
-            raise StoreError(Trouble.INVALID, "the feature store cannot be asked", away=True) from error
-        finally:
-            self.metrics.call(outcome, time.perf_counter() - started)
-        for key, row in zip(keys, rows, strict=True):
-            self._cache.put(key, row, asked_at)
-        self.metrics.keys("store", len(keys))
-        return rows
 
 
 class Lookup:

@@ -36,6 +36,7 @@ STATUSES: dict[Kind, Status] = {
     Kind.FAILED: Status.INTERNAL,
     Kind.NOT_READY: Status.UNAVAILABLE,
     Kind.FEATURES: Status.UNAVAILABLE,
+    Kind.STORE: Status.UNAVAILABLE,
     Kind.OVERLOADED: Status.UNAVAILABLE,
     Kind.DEADLINE: Status.DEADLINE_EXCEEDED,
 }

@@ -2,14 +2,15 @@
 
 import asyncio
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import pytest
 
 from sluice_runtime.features.client import StoreError, Trouble
-from sluice_runtime.features.gathering import LANES, LEFT_FOR_SMALL, MOST_PARTS, MOST_WAITING, Gathering
+from sluice_runtime.features.gathering import LANES, LEFT_FOR_SMALL, MOST_PARTS, MOST_WAITING, Ask, Gathering
 from sluice_runtime.features.lines import Lines
 from sluice_runtime.features.rows import Key, Row
+from sluice_runtime.running import Receiver
 
 ROW = Row((1.0,), (math.inf,), math.inf, known=True, held=(True,))
 PATIENT = 60.0
@@ -96,6 +97,23 @@ class Counting:
                 await asyncio.sleep(0)
 
 
+Answering = Callable[[Sequence[Key]], Awaitable[Sequence[Row]]]
+
+
+def asking(store: Answering) -> Ask:
+    """The store, as who gathers asks it."""
+
+    async def tell(keys: Sequence[Key], receiver: Receiver[Sequence[Row]]) -> None:
+        try:
+            rows = await store(keys)
+        except Exception as error:
+            receiver.set_exception(error)
+        else:
+            receiver.set_result(rows)
+
+    return lambda keys, receiver: asyncio.get_running_loop().create_task(tell(keys, receiver))
+
+
 def wait_for(gathering: Gathering, number: int) -> Waiting:
     waiting = Waiting()
     gathering.join([(number,)], waiting)
@@ -108,7 +126,7 @@ async def told(waiting: Waiting) -> Row | StoreError:
 
 async def test_a_key_waits_for_its_call_no_longer_than_a_call_may_take() -> None:
     store = Held()
-    gathering = Gathering(store, seconds=0.05, most_keys=1)
+    gathering = Gathering(asking(store), seconds=0.05, most_keys=1)
     busy = [wait_for(gathering, number) for number in range(LANES)]
     late = [wait_for(gathering, number) for number in range(LANES, LANES + 3)]
     for waiting in late:
@@ -119,43 +137,44 @@ async def test_a_key_waits_for_its_call_no_longer_than_a_call_may_take() -> None
     store.open.set()
     assert [await told(waiting) for waiting in busy] == [ROW] * LANES
     assert len(store.calls) == LANES
-    await gathering.close()
+    gathering.close()
 
 
 async def test_a_request_with_a_fault_keeps_no_other_from_its_features(caplog: pytest.LogCaptureFixture) -> None:
     store = Held()
-    gathering = Gathering(store, seconds=PATIENT, most_keys=8)
+    gathering = Gathering(asking(store), seconds=PATIENT, most_keys=8)
     gathering.join([(1,)], Broken())
     others = [wait_for(gathering, 1), wait_for(gathering, 2)]
     store.open.set()
     assert [await told(waiting) for waiting in others] == [ROW, ROW]
     assert "could not take its features" in caplog.text
-    await gathering.close()
+    gathering.close()
 
 
 async def test_a_store_that_fails_in_a_way_that_was_not_foreseen_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
     async def ask(keys: Sequence[Key]) -> Sequence[Row]:
         raise RuntimeError("nobody thought of this")
 
-    gathering = Gathering(ask, seconds=PATIENT, most_keys=8)
+    gathering = Gathering(asking(ask), seconds=PATIENT, most_keys=8)
     found = await told(wait_for(gathering, 1))
     assert isinstance(found, StoreError)
     assert found.trouble is Trouble.INVALID
     assert "nobody thought of this" in caplog.text
-    await gathering.close()
+    gathering.close()
 
 
 async def test_who_waits_when_it_ends_is_told() -> None:
-    gathering = Gathering(Held(), seconds=PATIENT, most_keys=1)
+    gathering = Gathering(asking(Held()), seconds=PATIENT, most_keys=1)
     waiting = [wait_for(gathering, number) for number in range(LANES + 2)]
     await asyncio.sleep(0)
-    await gathering.close()
+    gathering.close()
     found = [await told(one) for one in waiting]
     assert all(isinstance(one, StoreError) for one in found)
 
 
 async def test_more_keys_than_can_wait_are_refused_and_large_requests_leave_room_for_others() -> None:
-    gathering = Gathering(Held(), seconds=PATIENT, most_keys=8)
+    gathering = Gathering(asking(Held()), seconds=PATIENT, most_keys=8)
+    gathering.join([(-number,) for number in range(10_000, 10_000 + 8 * LANES)], Counting())
     most = MOST_WAITING - LEFT_FOR_SMALL
     refused = gathering.refusal(most + 1)
     assert refused is not None
@@ -167,12 +186,12 @@ async def test_more_keys_than_can_wait_are_refused_and_large_requests_leave_room
     gathering.join([(-number,) for number in range(1, LEFT_FOR_SMALL)], Counting())
     assert gathering.refusal(1) is None
     assert gathering.refusal(2) is not None
-    await gathering.close()
+    gathering.close()
 
 
 async def test_a_large_request_delays_no_other_by_more_than_a_call() -> None:
     store = Step()
-    gathering = Gathering(store, seconds=PATIENT, most_keys=8)
+    gathering = Gathering(asking(store), seconds=PATIENT, most_keys=8)
     large = Counting()
     gathering.join([(number,) for number in range(800)], large)
     await store.steps(LANES)
@@ -181,7 +200,7 @@ async def test_a_large_request_delays_no_other_by_more_than_a_call() -> None:
     assert [await told(waiting) for waiting in small] == [ROW, ROW], "also where the large one wants the same"
     await store.steps(100)
     assert (large.rows, large.errors) == (800, 0)
-    await gathering.close()
+    gathering.close()
 
 
 async def test_who_sees_nothing_asked_for_is_late_and_others_are_not() -> None:
@@ -204,7 +223,7 @@ async def test_who_sees_nothing_asked_for_is_late_and_others_are_not() -> None:
 @pytest.mark.parametrize("bad", [(5,), (5, 60), (1, 20, 40), (0, 255), (31, 95, 159, 223), (1, 2, 3, 100, 200, 255)])
 async def test_some_keys_that_the_store_refuses_harm_no_other(bad: tuple[int, ...]) -> None:
     store = Refusing(bad)
-    gathering = Gathering(store, seconds=PATIENT, most_keys=256)
+    gathering = Gathering(asking(store), seconds=PATIENT, most_keys=256)
     for _ in range(8):
         good, evil = Counting(), Counting()
         gathering.join([(number,) for number in range(256) if number not in bad], good)
@@ -214,27 +233,27 @@ async def test_some_keys_that_the_store_refuses_harm_no_other(bad: tuple[int, ..
         assert (good.rows, good.errors) == (256 - len(bad), 0)
         assert (evil.rows, evil.errors) == (0, len(bad))
     assert store.calls <= 8 * (1 + 2 * 8 * len(bad))
-    await gathering.close()
+    gathering.close()
 
 
 async def test_a_store_that_refuses_everything_is_soon_believed() -> None:
     store = Refusing(range(256))
-    gathering = Gathering(store, seconds=PATIENT, most_keys=256)
+    gathering = Gathering(asking(store), seconds=PATIENT, most_keys=256)
     for most in (MOST_PARTS + 1, 7, 7):
         store.calls, asked = 0, Counting()
         gathering.join([(number,) for number in range(256)], asked)
         await asked.until(256)
         assert asked.errors == 256
         assert store.calls <= most
-    await gathering.close()
+    gathering.close()
 
 
 async def test_what_waits_when_it_ends_is_not_asked_for_afterwards() -> None:
     store = Held()
-    gathering = Gathering(store, seconds=PATIENT, most_keys=1)
+    gathering = Gathering(asking(store), seconds=PATIENT, most_keys=1)
     waiting = [wait_for(gathering, number) for number in range(LANES + 2)]
     await asyncio.sleep(0.01)
-    await gathering.close()
+    gathering.close()
     await asyncio.gather(*(told(one) for one in waiting))
     await asyncio.sleep(0.01)
     assert len(store.calls) == LANES

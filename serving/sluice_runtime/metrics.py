@@ -36,9 +36,7 @@ REQUEST_BUCKETS = (
 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-_REJECTIONS = frozenset(
-    {Kind.TOO_LARGE, Kind.NOT_READY, Kind.FEATURES, Kind.STORE, Kind.OVERLOADED, Kind.DEADLINE}
-)
+_REJECTIONS = frozenset({Kind.TOO_LARGE, Kind.NOT_READY, Kind.FEATURES, Kind.STORE, Kind.OVERLOADED, Kind.DEADLINE})
 
 
 class Histogram:

@@ -140,7 +140,7 @@ async def test_one_key_that_the_store_cannot_have_harms_no_other() -> None:
         found = await asyncio.gather(*(s.begin([key]) for key in range(16)), return_exceptions=True)
         assert [key for key, one in enumerate(found) if isinstance(one, Exception)] == [13]
         assert isinstance(found[13], RequestError)
-        assert found[13].kind is Kind.FEATURES
+        assert found[13].kind is Kind.STORE
 
 
 async def test_a_store_that_refuses_everything_is_not_asked_twice_for_each_key() -> None:
@@ -151,7 +151,7 @@ async def test_a_store_that_refuses_everything_is_not_asked_twice_for_each_key()
 
         store.manner = broken
         found = await asyncio.gather(*(s.begin([key]) for key in range(256)), return_exceptions=True)
-        assert all(isinstance(one, RequestError) and one.kind is Kind.FEATURES for one in found)
+        assert all(isinstance(one, RequestError) and one.kind is Kind.STORE for one in found)
         first_and_whole = 2
         assert len(store.calls) <= MOST_PARTS + first_and_whole
 

@@ -95,7 +95,7 @@ async def test_an_answer_that_is_none_is_an_outage(manner: Manner) -> None:
         async with asking(store) as s:
             with pytest.raises(RequestError) as caught:
                 await s.find([1])
-            assert caught.value.kind is Kind.FEATURES
+            assert caught.value.kind is Kind.STORE
         async with asking(store, on_outage="Default") as s:
             found = await s.find([1])
             assert listed(found) == {name: [value] for name, value in DEFAULTS.items()}

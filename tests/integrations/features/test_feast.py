@@ -89,7 +89,7 @@ async def test_a_service_that_is_not_there_is_an_error_of_the_store(feast: Feast
     async with asking(Store(url=feast.url), service="nobody") as s:
         with pytest.raises(RequestError, match="status 404") as caught:
             await s.find([1])
-    assert caught.value.kind is Kind.FEATURES
+    assert caught.value.kind is Kind.STORE
 
 
 async def test_many_callers_share_calls(feast: Feast) -> None:

@@ -29,7 +29,9 @@ ROWS: dict[str, Row | StoreError] = {
     "stale": Row((1.5,), (99.0,), 99.0, known=True, held=(True,)),
     "unusable": Row((Unusable("is a text"),), (math.inf,), -math.inf, known=True, held=(True,)),
     "outage": AWAY,
+    "crowded": StoreError(Trouble.CROWDED, "too many requests wait for the feature store"),
 }
+NO_ANSWER = ("outage", "crowded")
 Setting = Literal["Fail", "Default"]
 
 
@@ -67,7 +69,7 @@ def test_nothing_is_made_up_in_silence(
     if case == "old null":
         # A model that takes no nulls has no use for it at any age.
         reason = "stale" if nullable else "missing"
-    defaulting = case != "unusable" and (outage if case == "outage" else missing) == "Default"
+    defaulting = case != "unusable" and (outage if case in NO_ANSWER else missing) == "Default"
     if defaulting and default is not None:
         assert isinstance(found, Fetched)
         assert found.values["size"].tolist() == [7.0]
@@ -84,8 +86,8 @@ def test_nothing_is_made_up_in_silence(
     else:
         assert isinstance(found, RequestError)
         unknown = case == "unknown" and missing == "Fail"
-        assert found.kind is (Kind.UNKNOWN if unknown else Kind.FEATURES)
-        assert "42" in found.message or case == "outage"
+        assert found.kind is (Kind.UNKNOWN if unknown else Kind.STORE if case in NO_ANSWER else Kind.FEATURES)
+        assert "42" in found.message or case in NO_ANSWER
 
 
 def test_a_request_of_several_rows_is_decided_row_by_row_and_told_once() -> None:

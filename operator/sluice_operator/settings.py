@@ -2,9 +2,9 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 ENV_PREFIX = "SLUICE_"
 
@@ -44,119 +44,38 @@ class Settings:
     allowed_stores: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Option:
+    """A flag. `fallback` where neither it nor its environment variable is given; None: one of both must be."""
+
+    flag: str
+    fallback: str | None
+    meaning: str | None = None
+    kind: Callable[[str], Any] = str
+    choices: Sequence[str] | None = None
+    metavar: str | None = None
+
+
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from flags and environment; exits with a usage message where they are wrong."""
-    values = _parser(environment).parse_args(arguments)
-    return Settings(
-        runtime_image=values.runtime_image,
-        router_image=values.router_image,
-        runtime_gpu_image=values.runtime_gpu_image,
-        tools_image=values.tools_image,
-        namespaces=_names(values.namespaces),
-        metrics_port=values.metrics_port,
-        workers=values.workers,
-        lease=values.lease,
-        dashboard=values.dashboard,
-        log_level=values.log_level,
-        log_format=values.log_format,
-        kubeconfig=values.kubeconfig or None,
-        prometheus_url=values.prometheus_url,
-        tracing_endpoint=values.tracing_endpoint,
-        tracing_sampling_percent=values.tracing_sampling_percent,
-        authorizer=values.authorizer,
-        pull_secrets=_names(values.pull_secrets),
-        require_digest=values.require_digest,
-        require_signature=values.require_signature,
-        public_key=values.public_key,
-        allowed_stores=_names(values.allowed_stores),
-    )
+    return Settings(**vars(_parser(environment).parse_args(arguments)))
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    def default(name: str, fallback: str | None = None) -> str | None:
-        return environment.get(ENV_PREFIX + name, fallback)
-
     parser = argparse.ArgumentParser("sluice-operator", description="The Sluice operator.")
-    for flag, meaning in (
-        ("runtime-image", "image of model pods of new revisions"),
-        ("router-image", "image of routers"),
-    ):
-        value = default(flag.upper().replace("-", "_"))
-        parser.add_argument(f"--{flag}", default=value, required=not value, help=meaning)
-    parser.add_argument(
-        "--runtime-gpu-image",
-        default=default("RUNTIME_GPU_IMAGE", ""),
-        help="image of model pods with accelerator nvidia; none: such a spec must name its own",
-    )
-    parser.add_argument(
-        "--tools-image",
-        default=default("TOOLS_IMAGE", ""),
-        help="image of jobs that fill feature stores; none: a spec that asks for it is told so",
-    )
-    parser.add_argument("--namespaces", default=default("NAMESPACES", ""), help="comma-separated; none: all")
-    parser.add_argument("--metrics-port", type=int, default=default("METRICS_PORT", "8080"))
-    parser.add_argument("--workers", type=int, default=default("WORKERS", "8"), help="reconciles at once")
-    parser.add_argument(
-        "--lease",
-        type=_lease,
-        default=default("LEASE", ""),
-        help="NAMESPACE/NAME of the Lease whose holder acts; none: no other operator runs, this one always acts",
-    )
-    parser.add_argument(
-        "--dashboard",
-        type=_address,
-        default=default("DASHBOARD", ""),
-        help="HOST:PORT on which the read-only page is served, without a login; none: it is not served",
-    )
-    parser.add_argument(
-        "--log-level", default=default("LOG_LEVEL", "info"), choices=["debug", "info", "warning", "error"]
-    )
-    parser.add_argument("--log-format", default=default("LOG_FORMAT", "json"), choices=["json", "text"])
-    parser.add_argument(
-        "--prometheus-url",
-        default=default("PROMETHEUS_URL", ""),
-        help="the Prometheus of analysis checks whose spec names none; none: such a check is an error",
-    )
-    parser.add_argument(
-        "--tracing-endpoint",
-        type=_address,
-        default=default("TRACING_ENDPOINT", ""),
-        help="HOST:PORT of an OpenTelemetry collector (OTLP over HTTP) for the routers' spans; none: they make none",
-    )
-    parser.add_argument(
-        "--tracing-sampling-percent",
-        type=_percent,
-        default=default("TRACING_SAMPLING_PERCENT", "1"),
-        help="how many of the requests are traced whose callers send no traceparent",
-    )
-    parser.add_argument(
-        "--authorizer",
-        type=_address,
-        default=default("AUTHORIZER", ""),
-        help="HOST:PORT that routers ask whether a caller may; none: a model that needs it lets nobody in",
-    )
-    parser.add_argument(
-        "--pull-secrets",
-        default=default("PULL_SECRETS", ""),
-        help="comma-separated names of Secrets of each model's namespace with which its images are pulled",
-    )
-    for flag, meaning in (
-        ("require-digest", "whether a new version's spec must name its package's digest"),
-        ("require-signature", "whether a new version's package must be signed"),
-    ):
-        value = default(flag.upper().replace("-", "_"), "false")
-        parser.add_argument(f"--{flag}", type=_truth, default=value, metavar="true|false", help=meaning)
-    parser.add_argument(
-        "--public-key",
-        default=default("PUBLIC_KEY", ""),
-        help="name of the Secret, in each model's namespace, with the only key that signatures are checked with",
-    )
-    parser.add_argument(
-        "--allowed-stores",
-        default=default("ALLOWED_STORES", ""),
-        help="comma-separated beginnings of the URIs that new versions may come from; none: all",
-    )
-    parser.add_argument("--kubeconfig", default=environment.get("KUBECONFIG"), help="none: the service account")
+    for option in OPTIONS:
+        default = environment.get(ENV_PREFIX + option.flag.upper().replace("-", "_"), option.fallback)
+        parser.add_argument(
+            f"--{option.flag}",
+            default=default,
+            required=not default and option.fallback is None,
+            type=option.kind,
+            choices=option.choices,
+            metavar=option.metavar,
+            help=option.meaning,
+        )
+    default = environment.get("KUBECONFIG") or None
+    parser.add_argument("--kubeconfig", default=default, type=_path, help="none: the service account")
     return parser
 
 
@@ -193,3 +112,85 @@ def _percent(text: str) -> float:
     if not 0 <= percent <= 100:
         raise ValueError(f"{text} is not between 0 and 100")
     return percent
+
+
+def _path(text: str) -> str | None:
+    return text or None
+
+
+OPTIONS = (
+    Option("runtime-image", None, "image of model pods of new revisions"),
+    Option("router-image", None, "image of routers"),
+    Option("runtime-gpu-image", "", "image of model pods with accelerator nvidia; none: such a spec must name its own"),
+    Option("tools-image", "", "image of jobs that fill feature stores; none: a spec that asks for it is told so"),
+    Option("namespaces", "", "comma-separated; none: all", _names),
+    Option("metrics-port", "8080", kind=int),
+    Option("workers", "8", "reconciles at once", int),
+    Option(
+        "lease",
+        "",
+        "NAMESPACE/NAME of the Lease whose holder acts; none: no other operator runs, this one always acts",
+        _lease,
+    ),
+    Option(
+        "dashboard",
+        "",
+        "HOST:PORT on which the read-only page is served, without a login; none: it is not served",
+        _address,
+    ),
+    Option("log-level", "info", choices=("debug", "info", "warning", "error")),
+    Option("log-format", "json", choices=("json", "text")),
+    Option(
+        "prometheus-url", "", "the Prometheus of analysis checks whose spec names none; none: such a check is an error"
+    ),
+    Option(
+        "tracing-endpoint",
+        "",
+        "HOST:PORT of an OpenTelemetry collector (OTLP over HTTP) for the routers' spans; none: they make none",
+        _address,
+    ),
+    Option(
+        "tracing-sampling-percent",
+        "1",
+        "how many of the requests are traced whose callers send no traceparent",
+        _percent,
+    ),
+    Option(
+        "authorizer",
+        "",
+        "HOST:PORT that routers ask whether a caller may; none: a model that needs it lets nobody in",
+        _address,
+    ),
+    Option(
+        "pull-secrets",
+        "",
+        "comma-separated names of Secrets of each model's namespace with which its images are pulled",
+        _names,
+    ),
+    Option(
+        "require-digest",
+        "false",
+        "whether a new version's spec must name its package's digest",
+        _truth,
+        metavar="true|false",
+    ),
+    Option(
+        "require-signature",
+        "false",
+        "whether a new version's package must be signed",
+        _truth,
+        metavar="true|false",
+    ),
+    Option(
+        "public-key",
+        "",
+        "name of the Secret, in each model's namespace, with the only key that signatures are checked with",
+    ),
+    Option(
+        "allowed-stores",
+        "",
+        "comma-separated beginnings of the URIs that new versions may come from; none: all",
+        _names,
+    ),
+)
+"""All but `--kubeconfig`, whose environment variable is everybody's."""

@@ -10,10 +10,10 @@ import pytest
 from controlplane.apiserver import ApiServer
 from controlplane.authorizer.conftest import Shop, shop_of
 from controlplane.authorizer.process import Authorizer, authorizer
+from router.asking import INFER, refusal, routed, said
 from router.harness import V1, Bench
 from router.issuer import ISSUER, Issuer
 from router.judge import Pod, bearer, guarded
-from router.test_access import INFER, refusal, routed, said
 from sluice_operator.routing.base import Traffic
 from sluice_runtime.protocol.pb import open_inference_pb2 as pb
 
@@ -31,11 +31,6 @@ def shop(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def running(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authorizer]:
     with authorizer(shop.kubeconfig, tmp_path_factory.mktemp("process") / "log") as process:
         yield process
-
-
-@pytest.fixture
-def pod() -> Pod:
-    return Pod()
 
 
 def asked_of(shop: Shop, running: Authorizer, access: dict[str, Any]) -> Traffic:

@@ -13,10 +13,10 @@ import grpc
 import pytest
 from aiohttp import web
 
+from router.asking import INFER, RULE, raw, refusal, request, routed, said
 from router.harness import V1, Bench, Router, eventually, traffic
 from router.issuer import AUDIENCE, ISSUER, Issuer
 from router.judge import Judge, Pod, bearer, guarded
-from router.test_access import INFER, RULE, raw, refusal, request, routed, said
 from router.test_grpc import model
 from sluice_operator.routing.base import Traffic
 from support.tls import certificate
@@ -28,11 +28,6 @@ ELSEWHERE = Issuer(kid="first")
 def known() -> Issuer:
     """One whose keys do not change."""
     return Issuer()
-
-
-@pytest.fixture
-def pod() -> Pod:
-    return Pod()
 
 
 def issued(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from sluice.contract import Entity, Feature, FeatureReferences, OnViolation, Variable
+from sluice.contract import Entity, Feature, FeatureReferences, OnViolation
 from sluice.failures import PackageError
 from sluice.model import Model, table
 from sluice.package import opened
@@ -199,134 +199,6 @@ def test_entities_are_no_inputs_whatever_rows_are_split_by() -> None:
     )
     assert [spec.name for spec in by_entity.inputs] == [spec.name for spec in by_street.inputs] == ["size"]
     assert "by a hash of street" in (by_street.card.data or "")
-
-
-class Unnamed(Revenue):
-    name = ""
-
-
-class Targetless(Revenue):
-    target = ""
-
-
-class Wrong(Revenue):
-    target = "profit"
-
-
-class Leaking(Revenue):
-    inputs = ("size", "revenue")
-
-
-class Broken(Revenue):
-    def train(self, data: Any, target: Any, **_: Any) -> Any:
-        return 1 / 0
-
-
-class Unencoded(Revenue):
-    def train(self, data: Any, target: Any, **_: Any) -> Any:
-        from sklearn.linear_model import Ridge
-
-        from sluice.model import table
-
-        return Ridge().fit(table(data), target)
-
-
-class Nothing(Revenue):
-    def train(self, data: Any, target: Any, **_: Any) -> Any:
-        return None
-
-
-class Mixing(Revenue):
-    """A row's answer depends on the others."""
-
-    def preprocess(self, inputs: Any) -> Any:
-        return {**inputs, "size": inputs["size"] - inputs["size"].mean()}
-
-
-class Shortening(Revenue):
-    def preprocess(self, inputs: Any) -> Any:
-        return {name: values[1:] for name, values in inputs.items()}
-
-
-class Surprised(Coded):
-    """It knows no value but those of the rows that it was fitted to."""
-
-    def preprocess(self, inputs: Any) -> Any:
-        places = {size: place for place, size in enumerate(self.state["sizes"])}
-        return {"place": np.array([float(places[size]) for size in inputs["size"]])}
-
-    def prepare(self, inputs: Any) -> None:
-        self.state = {"sizes": inputs["size"].tolist()}
-
-
-class Numbered(Coded):
-    """Its state is not what it was, once it was JSON."""
-
-    def prepare(self, inputs: Any) -> None:
-        self.state = {"sizes": {7: 1.0}}
-
-    def preprocess(self, inputs: Any) -> Any:
-        return {"place": inputs["size"] * self.state["sizes"][7]}
-
-
-class Forgetting(Coded):
-    """What it has learned is not in its state."""
-
-    def prepare(self, inputs: Any) -> None:
-        self.mean = float(inputs["size"].mean())
-
-    def preprocess(self, inputs: Any) -> Any:
-        return {"place": inputs["size"] - self.mean}
-
-
-class Hoarding(Coded):
-    """Its state is nothing that a package keeps."""
-
-    def prepare(self, inputs: Any) -> None:
-        super().prepare(inputs)
-        self.state["cities"] = {*self.state["cities"]}
-
-    def preprocess(self, inputs: Any) -> Any:
-        return {"place": inputs["size"]}
-
-
-class Startled(Coded):
-    """Its answer is a division by zero."""
-
-    def postprocess(self, outputs: Any) -> Any:
-        return {"revenue": outputs["revenue"] * (1 // 0)}
-
-
-class Narrow(Revenue):
-    variables = (Variable(name="size", maximum=1.0),)
-
-
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        (Unnamed, 'says no name; set it in the class: name = "..."'),
-        (Targetless, "says no target"),
-        (Wrong, "the data has no column 'profit', which is to be target; it has shop, size"),
-        (Leaking, "'revenue' is the target and an input"),
-        (Broken, r"Broken.train failed in test_training.py, line \d+: ZeroDivisionError"),
-        (Unencoded, "a column of text needs an encoder"),
-        (Nothing, "returned NoneType; return a fitted scikit-learn estimator"),
-        (Mixing, "no row may depend on another"),
-        (Shortening, "it must keep the rows as they are"),
-        (Surprised, r"Surprised.preprocess failed in test_training.py, line \d+: KeyError"),
-        (Numbered, r"Numbered.preprocess failed in test_training.py, line \d+: KeyError: 7"),
-        (Forgetting, r"Forgetting.preprocess failed in test_training.py, line \d+: AttributeError: .* 'mean'"),
-        (Hoarding, "state holds what is neither an array nor JSON"),
-        (Startled, r"Startled.postprocess failed in test_training.py, line \d+: ZeroDivisionError"),
-        (Narrow, "violate what is declared of 'size'"),
-        (Model, "says no name"),
-        (Aged, "the clock fills 'now': say with --timestamp|no column 'opened'"),
-    ],
-)
-def test_what_is_wrong_is_told_in_one_line(kind: type[Model], message: str) -> None:
-    with pytest.raises(TrainingError, match=message) as refused:
-        train(kind, DATA)
-    assert "\n" not in str(refused.value)
 
 
 class Boasting(Revenue):

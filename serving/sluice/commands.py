@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from sluice.making import chosen_card, chosen_parts
 from sluice.manifest import explain
 from sluice.package import Package, opened, write_package
 from sluice.requests import read_answer, read_notes, read_request
+from sluice.telling import fault, warn
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -28,11 +28,11 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         print(_COMMANDS[chosen.command](chosen))  # noqa: T201 the command's answer
     except ValidationError as error:
-        return _fault(explain(error))
+        return fault(explain(error))
     except ModuleNotFoundError as error:
-        return _fault(f"{error.name} is not installed here; pip install 'sluice-serving[package]'")
+        return fault(f"{error.name} is not installed here; pip install 'sluice-serving[package]'")
     except (PackageError, EndpointError, LocalRunError, BuildError, OSError, ValueError) as error:
-        return _fault(str(error))
+        return fault(str(error))
     return 0
 
 
@@ -52,7 +52,7 @@ def package(chosen: argparse.Namespace) -> str:
         check=_replayed_where_possible,
     )
     if unserved := unserved_outputs(read_graph(chosen.model)):
-        _warn(
+        warn(
             f"{', '.join(unserved)}: no tensor, so it is not served and requests are not batched; export it as a "
             "tensor (scikit-learn, XGBoost, LightGBM: options={'zipmap': False})"
         )
@@ -62,7 +62,7 @@ def package(chosen: argparse.Namespace) -> str:
 def _replayed_where_possible(package: Package) -> None:
     """What a pod would refuse is no package: its contract, its features, its sample."""
     if package.manifest.only_loading_tells and not replay(package):
-        _warn("the package was not tried, as the runtime is not installed here; the cluster does before it serves")
+        warn("the package was not tried, as the runtime is not installed here; the cluster does before it serves")
 
 
 def inspect(chosen: argparse.Namespace) -> str:
@@ -122,7 +122,7 @@ def predict(chosen: argparse.Namespace) -> str:
         inputs, optional = endpoint.inputs()
         response = endpoint.infer(read_request(chosen.input, inputs, optional))
     if notes := read_notes(response):
-        _warn(notes)
+        warn(notes)
     return json.dumps(response if chosen.raw else read_answer(response))
 
 
@@ -162,12 +162,3 @@ def _free_ports() -> tuple[int, int]:
         for probe in (one, other):
             probe.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1]), int(other.getsockname()[1])
-
-
-def _warn(message: str) -> None:
-    print(f"sluice: {message}", file=sys.stderr)  # noqa: T201
-
-
-def _fault(message: str) -> int:
-    _warn(" ".join(message.split()))
-    return 1

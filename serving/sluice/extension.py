@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from collections.abc import Callable
+
+from sluice.telling import fault
 
 
 def command_of(module: str, needed: str) -> Callable[[argparse.Namespace], int]:
@@ -18,8 +19,7 @@ def command_of(module: str, needed: str) -> Callable[[argparse.Namespace], int]:
         try:
             run = importlib.import_module(module).run
         except ModuleNotFoundError as error:
-            print(f"sluice: {needed} ({error})", file=sys.stderr)  # noqa: T201
-            return 1
+            return fault(f"{needed} ({error})")
         return int(run(chosen))
 
     return call

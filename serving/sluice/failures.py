@@ -22,6 +22,13 @@ TERMINATION_LIMIT = 4096
 """Bytes of a termination message the kubelet keeps; a longer one would arrive as broken JSON."""
 
 
+WRONG_COMMAND = 2
+"""Exit status of a command line that cannot be parsed, as argparse has it."""
+
+FOR_GOOD = 3
+"""Exit status of a command that fails the same way until something is changed: its job does not try it again."""
+
+
 class Reason(StrEnum):
     """Condition reasons for a model package or runtime that failed."""
 
@@ -55,6 +62,11 @@ class Reason(StrEnum):
     def permanent(self) -> bool:
         """True when trying the same thing again cannot help: something has to be changed first."""
         return self not in TRANSIENT
+
+    @property
+    def status(self) -> int:
+        """Exit status of a command that fails by it."""
+        return FOR_GOOD if self.permanent else 1
 
 
 TRANSIENT = frozenset(

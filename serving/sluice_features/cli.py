@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import pyarrow.parquet
 from pydantic import ValidationError
 
 from sluice.failures import Failure, Reason, write_termination
+from sluice.telling import fault, warn
 from sluice_features.definitions import Store
 from sluice_features.errors import FeaturesError, invalid
 from sluice_features.history import Features, load
@@ -29,13 +29,15 @@ _TOKEN = "FEATURE_STORE_TOKEN"  # noqa: S105 the name of a variable
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run the chosen command. Returns 0, or 1 with one line on stderr where something is at fault."""
+    """Run the chosen command. Returns 0, or the status of what is at fault with one line on stderr that says it."""
     try:
         print(_COMMANDS[chosen.part](chosen))  # noqa: T201 the command's answer
     except FeaturesError as error:
         return _fault(chosen, error.failure)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (FileNotFoundError, PermissionError, ValueError, pa.ArrowException) as error:
         return _fault(chosen, Failure(reason=Reason.FEATURES_INVALID, message=str(error)))
+    except OSError as error:
+        return _fault(chosen, Failure(reason=Reason.FEATURES_UNAVAILABLE, message=str(error)))
     except KeyboardInterrupt:
         return 130
     return 0
@@ -79,7 +81,7 @@ def _run(chosen: argparse.Namespace, features: Features) -> Run:
         views=chosen.view,
         start=_time(chosen.start),
         end=_time(chosen.end),
-        say=_say,
+        say=warn,
     )
 
 
@@ -119,7 +121,7 @@ def _concluded(chosen: argparse.Namespace, report: Report) -> str:
         chosen.report.write_text(report.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
     for view in report.views:
         for note in view.notes:
-            _say(f"{view.view}: {note}")
+            warn(f"{view.view}: {note}")
     if report.reason is not None:
         raise FeaturesError(report.reason, report.message)
     return "\n".join(f"{view}, {view.written} written" if view.written else str(view) for view in report.views)
@@ -135,16 +137,11 @@ def _time(text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _say(line: str) -> None:
-    print(f"sluice: {line}", file=sys.stderr)  # noqa: T201
-
-
 def _fault(chosen: argparse.Namespace, failure: Failure) -> int:
     log: Path | None = getattr(chosen, "termination_log", None)
     if log is not None:
         write_termination(log, failure)
-    _say(" ".join(failure.message.split()))
-    return 1
+    return fault(failure.message, failure.reason.status)
 
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], str]] = {

@@ -41,8 +41,8 @@ of a Spark source the job (spark_VIEW.py) that writes what is read of it.
   sluice features render features.yaml --output feast && cd feast && feast apply
 """
 EPILOG = """\
-exit status: 0 done, 1 the definitions, the data, a source or the store are at fault (one line on stderr says what to
-change), 2 a wrong command line
+exit status: 0 done, 1 a source or the store does not answer (try again), 2 a wrong command line, 3 the definitions or
+the data are at fault, and fail again until they change; one line on stderr says what to change
 """
 
 

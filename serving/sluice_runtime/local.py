@@ -22,6 +22,7 @@ from sluice.failures import PackageError
 from sluice.local import LocalRun
 from sluice.manifest import explain
 from sluice.package import Package, open_package
+from sluice.telling import fault
 from sluice_runtime.__main__ import serve
 from sluice_runtime.logs import setup_logging
 from sluice_store.fetching import fetch_package
@@ -43,9 +44,9 @@ def main(run: LocalRun) -> int:
             config, package = prepare(run, Path(scratch))
             serve(config, on_ready=lambda: print(announcement(run, config, package), flush=True))  # noqa: T201
         except (PackageError, OSError) as error:
-            return _fault(str(error))
+            return fault(str(error))
         except ValidationError as error:
-            return _fault(explain(error))
+            return fault(explain(error))
         except KeyboardInterrupt:
             return INTERRUPTED
     return 0
@@ -102,11 +103,6 @@ def announcement(run: LocalRun, config: RuntimeConfig, package: Package) -> str:
         f"  curl {url}/infer -d {shlex.quote(body)}\n"
         f"Ctrl-C stops."
     )
-
-
-def _fault(message: str) -> int:
-    print(f"sluice: {message}", file=sys.stderr)  # noqa: T201
-    return 1
 
 
 def _check_free(host: str, port: int) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 
 _TELL_SECONDS = 10.0
 
@@ -55,12 +56,18 @@ def frames_of(error: BaseException) -> str:
     return told
 
 
+def own_packages() -> list[str]:
+    """What of `sluice` is installed here: an image holds some of it."""
+    beside = Path(__file__).resolve().parent.parent.glob("sluice*")
+    return sorted(path.name for path in beside if path.name.isidentifier() and path.is_dir())
+
+
 def setup_logging(level: str) -> None:
     """Send all logs to stderr as JSON lines. Libraries speak only from warnings up."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    for name in ("sluice", "sluice_store", "sluice_runtime", "sluice_authorizer"):
+    for name in own_packages():
         logging.getLogger(name).setLevel(level.upper())
     # Whether there is an access log is a setting of its own.
     logging.getLogger("sluice_runtime.access_log").setLevel(logging.INFO)

@@ -6,7 +6,6 @@ import argparse
 import getpass
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from sluice.config import Signature
 from sluice.failures import PackageError
 from sluice.package import opened
+from sluice.telling import fault, warn
 from sluice_store import signatures
 from sluice_store.errors import StoreError
 from sluice_store.listing import listed
@@ -30,7 +30,7 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         print(_COMMANDS[chosen.command](chosen))  # noqa: T201 the command's answer
     except (PackageError, StoreError, OSError, ValueError) as error:
-        return _fault(str(error))
+        return fault(str(error))
     except KeyboardInterrupt:
         return 130
     return 0
@@ -63,7 +63,7 @@ def publish(chosen: argparse.Namespace) -> str:
     if chosen.output == "json":
         return json.dumps({"uri": pushed.uri, "digest": pushed.digest, "new": pushed.new})
     if not pushed.new:
-        print(f"sluice: {pushed.uri} was there already, and is the same", file=sys.stderr)  # noqa: T201
+        warn(f"{pushed.uri} was there already, and is the same")
     return f"model:\n  uri: {pushed.uri}\n  digest: {pushed.digest}"
 
 
@@ -108,11 +108,6 @@ def _password(key: Path) -> bytes | None:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _fault(message: str) -> int:
-    print(f"sluice: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
-    return 1
 
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], str]] = {

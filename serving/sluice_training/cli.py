@@ -15,15 +15,16 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from sluice.contract import FeatureReferences
-from sluice.failures import PackageError
+from sluice.failures import FOR_GOOD, PackageError
 from sluice.local import replay
 from sluice.manifest import explain
 from sluice.model import Model
 from sluice.package import Package, opened
+from sluice.telling import fault, warn
 from sluice_training import options
 from sluice_training.data import read
-from sluice_training.errors import TrainingError
-from sluice_training.job import manifests
+from sluice_training.errors import AwayError, TrainingError
+from sluice_training.job import applying, manifests
 from sluice_training.plan import Plan
 from sluice_training.record import code_of
 from sluice_training.registering import check_address, register
@@ -46,20 +47,24 @@ SETTLED = {
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Train. Returns 0, or 1 with one line on stderr where something is at fault."""
+    """Train. Returns 0, or the status of what is at fault with one line on stderr that says it."""
     try:
         options.check(chosen)
         if chosen.as_job:
-            print(_job(chosen))  # noqa: T201
+            printed = _job(chosen)
+            print(printed)  # noqa: T201
+            warn(applying(printed))
             return 0
         if not os.environ.get(CHILD):
             return _settled()
         for line in _trained(chosen):
             print(line, flush=True)  # noqa: T201 the command's answer
     except ValidationError as error:
-        return _fault(explain(error))
-    except (TrainingError, PackageError, OSError, ValueError) as error:
-        return _fault(str(error))
+        return fault(explain(error), FOR_GOOD)
+    except (AwayError, OSError) as error:
+        return fault(str(error))
+    except (TrainingError, PackageError, ValueError) as error:
+        return fault(str(error), FOR_GOOD)
     except KeyboardInterrupt:
         return 130
     return 0
@@ -198,19 +203,10 @@ def _pushed(package: Package, store: str, endpoint: str | None) -> str:
     try:
         return push(package.folder, store, endpoint=endpoint).uri
     except StoreError as error:
-        raise TrainingError(str(error)) from error
+        raise AwayError(str(error)) from error
 
 
 def _replayed(package: Package) -> None:
     """The runtime itself, where it is installed, has the last word."""
     if not replay(package):
-        _warn(NOT_REPLAYED)
-
-
-def _warn(message: str) -> None:
-    print(f"sluice: {message}", file=sys.stderr)  # noqa: T201
-
-
-def _fault(message: str) -> int:
-    _warn(" ".join(message.split()))
-    return 1
+        warn(NOT_REPLAYED)

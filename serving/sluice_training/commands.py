@@ -79,7 +79,8 @@ def _where(group: argparse._ArgumentGroup) -> None:
 
 
 def _job(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--as-job", action="store_true", help="train nothing, and print a Kubernetes Job that does")
+    group.add_argument("--as-job", action="store_true", help="train nothing, and print a Kubernetes Job that does, for "
+                       "`kubectl apply --server-side -f -`")  # fmt: skip
     group.add_argument("--image", help="of the job: the tools image, or one of yours with code and data in it")
     group.add_argument("--image-folder", metavar="FOLDER", help="of the image, where code and data are; without it "
                        "they travel in a ConfigMap")  # fmt: skip

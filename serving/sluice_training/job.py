@@ -17,12 +17,16 @@ from typing import Any
 
 import yaml
 
+from sluice.failures import FOR_GOOD, WRONG_COMMAND
 from sluice_training.errors import TrainingError
 
 FOLDER = "/training"
 CLAIM = "/data"
 MAX_BYTES = 900_000
 """Of a ConfigMap, of which Kubernetes takes a mebibyte with its names."""
+
+COPIED_BYTES = 256 * 1024
+"""Of an object, of which kubectl keeps a copy in an annotation where it does not apply on the server's side."""
 
 KEPT_SECONDS = 24 * 3600
 """A finished job and its log are kept for so long."""
@@ -35,6 +39,18 @@ _RESTRICTED = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 _USER = 65532
+_FAILURES = {
+    "rules": [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+        # Class, data and options are the same at the second try.
+        {
+            "action": "FailJob",
+            "onExitCodes": {"containerName": "train", "operator": "In", "values": [WRONG_COMMAND, FOR_GOOD]},
+        },
+    ]
+}
+"""A node that is drained is no failure; what fails for good is not tried again."""
+
 _LIMITS = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
 
 
@@ -59,6 +75,13 @@ def manifests(chosen: argparse.Namespace, name: str, code: Mapping[str, bytes]) 
     for document in documents:
         document["metadata"] |= {"namespace": chosen.namespace} if chosen.namespace else {}
     return "---\n".join(yaml.dump(document, Dumper=_Readable, sort_keys=False, width=110) for document in documents)
+
+
+def applying(printed: str) -> str:
+    """How to apply what `manifests` made, for the person who sees it."""
+    largest = max(map(len, printed.split("---\n")))
+    why = f"; without --server-side kubectl refuses {largest} bytes" if largest > COPIED_BYTES else ""
+    return f"apply it by piping this into: kubectl apply --server-side -f -{why}"
 
 
 class _Readable(yaml.SafeDumper):
@@ -129,7 +152,12 @@ def _job(chosen: argparse.Namespace, name: str, command: list[str], files: Mappi
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": name},
-        "spec": {"backoffLimit": 1, "ttlSecondsAfterFinished": KEPT_SECONDS, "template": {"spec": pod}},
+        "spec": {
+            "backoffLimit": 1,
+            "podFailurePolicy": _FAILURES,
+            "ttlSecondsAfterFinished": KEPT_SECONDS,
+            "template": {"spec": pod},
+        },
     }
 
 

@@ -11,7 +11,7 @@ from sluice.model import Model
 from sluice_features.definitions import Definitions
 from sluice_features.errors import FeaturesError
 from sluice_features.history import load
-from sluice_training.errors import TrainingError
+from sluice_training.errors import AwayError, TrainingError
 from sluice_training.guarding import guarded
 
 
@@ -41,7 +41,7 @@ def joined(
         references = said or _references(features.definitions, name)
         found = features.training_data(name, table, timestamp=timestamp)
     except FeaturesError as error:
-        raise TrainingError(str(error)) from error
+        raise (TrainingError if error.reason.permanent else AwayError)(str(error)) from error
     return _as_inputs(found, table, references), references
 
 

@@ -20,7 +20,7 @@ from sluice.digest import package_files
 from sluice.manifest import Manifest
 from sluice.package import Package
 from sluice.uri import parse_uri
-from sluice_training.errors import TrainingError
+from sluice_training.errors import AwayError, TrainingError
 
 DIGEST_TAG = "sluice.digest"
 """As `sluice_store` reads it: a version whose artifacts were changed is then refused."""
@@ -181,7 +181,7 @@ class _Server:
             response = self._web.request(method, path, json=body, params=params, content=content)
             answer = response.json() if response.content else {}
         except httpx.HTTPError as error:
-            raise TrainingError(f"{self._url} cannot be reached: {type(error).__name__} {error}") from error
+            raise AwayError(f"{self._url} cannot be reached: {type(error).__name__} {error}") from error
         except ValueError as error:
             raise TrainingError(f"{self._url} does not answer as MLflow does; check --register") from error
         if response.status_code in (401, 403):
@@ -193,7 +193,8 @@ class _Server:
         code, told = (answer.get("error_code"), answer.get("message")) if isinstance(answer, dict) else (None, None)
         if exists and code == "RESOURCE_ALREADY_EXISTS":
             return {}
-        raise TrainingError(f"{self._url} answered {response.status_code}: {str(told or code)[:300]}")
+        kind = AwayError if response.status_code >= 500 else TrainingError
+        raise kind(f"{self._url} answered {response.status_code}: {str(told or code)[:300]}")
 
 
 def _parameters(manifest: Manifest) -> dict[str, str]:

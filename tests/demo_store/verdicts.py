@@ -35,7 +35,7 @@ def judge_features(stage: Stage, report: Report) -> None:
     fill, bad = stage.facts["fill"], stage.facts["bad batch"]
     report.equal("stores with every feature in the feature store", len(stage.stores), fill["stores"])
     report.equal("values there that differ from the warehouse's, of all", 0, fill["values that differ"])
-    report.equal("a batch with a floor of -5 m2: exit code", 1, bad["exit code"])
+    report.equal("a batch with a floor of -5 m2: exit code", 3, bad["exit code"])
     named = [word for word in ("stores", "floor_m2", "-5") if word in bad["said"]]
     report.equal("it names view, column and value", ["stores", "floor_m2", "-5"], named)
     report.equal("values that it changed in the feature store", 0, bad["values that differ"])

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from sluice.contract import Value
 from sluice_operator.api.base import ApiModel, rules
-from sluice_operator.api.runtime import Resources
+from sluice_operator.api.runtime import Resources, pod_template_schema
 from sluice_operator.api.scalars import Age, Duration, ObjectName, SecretRef
 
 # What a store knows and what a request carries are named by others: any text on one line.
@@ -170,6 +170,10 @@ class Materialization(ApiModel):
                 "!has(self.deadline) || duration(self.deadline) >= duration('1s')",
                 "materialization.deadline is at least 1s",
             ),
+            (
+                "!has(self.startingDeadline) || duration(self.startingDeadline) >= duration('10s')",
+                "materialization.startingDeadline is at least 10s: the cluster looks that often",
+            ),
         )
     )
 
@@ -201,8 +205,27 @@ class Materialization(ApiModel):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     suspend: bool = Field(default=False, description="Whether no further run is begun. One under way goes on.")
+    starting_deadline: Duration | None = Field(
+        default=None,
+        description="How much later than by its schedule a run may begin, because the one before it was not done or "
+        "the cluster was away; after that it is left out. none: however late. Two runs never overlap by schedule.",
+    )
     deadline: Duration = Field(
-        default="1h", description="A run that takes longer is ended, and counts as failed; what it wrote stays."
+        default="1h",
+        description="A run that takes longer, all of its tries together, is ended, and counts as failed; what it wrote "
+        "stays.",
+    )
+    backoff_limit: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=3,
+        description="How often a run is tried again, after 10 s, 20 s and so on, where what failed may pass: a source "
+        "or the store does not answer, a pod is killed. Data that break a rule, and definitions that are wrong, end "
+        "the run at once.",
+    )
+    successful_jobs_history_limit: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1, description="How many runs that wrote everything are kept, with their logs."
+    )
+    failed_jobs_history_limit: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1, description="How many runs that failed are kept, with their logs."
     )
     resources: Resources = Field(
         default=Resources(requests={"cpu": "100m", "memory": "256Mi"}, limits={"memory": "1Gi"}),
@@ -212,6 +235,14 @@ class Materialization(ApiModel):
         default=None,
         description="ServiceAccount of this namespace that the job runs as, for the workload identity of a cloud. "
         "Whoever may write this field can use that identity. Sluice mounts no token of it.",
+    )
+    pod_template: dict[str, Any] = Field(
+        default_factory=dict,
+        description="A partial pod template merged into the job's pods, as that of `runtime` into the model's: env, "
+        "envFrom and volumeMounts of the container `materialize`, volumes (a claim with the warehouse's file), "
+        "nodeSelector, tolerations, affinity, initContainers. What would raise privileges, or keep a run from ending, "
+        "is refused.",
+        json_schema_extra=pod_template_schema("job's pods"),
     )
 
 

@@ -41,24 +41,26 @@ def _text_map(description: str) -> dict[str, Any]:
 
 # A misspelt key beside metadata and spec is refused; what is inside spec only a dry run can judge, because its
 # schema is that of the cluster's own Kubernetes version.
-POD_TEMPLATE_SCHEMA: dict[str, Any] = {
-    "properties": {
-        "metadata": {
-            "type": "object",
-            "description": "Metadata added to the model pods.",
-            "properties": {
-                "labels": _text_map("Labels, except those of sluice.dev and app.kubernetes.io."),
-                "annotations": _text_map("Annotations, except those of sluice.dev and app.kubernetes.io."),
+def pod_template_schema(pods: str) -> dict[str, Any]:
+    """Of a partial pod template; `pods`: which ones it is merged into."""
+    return {
+        "properties": {
+            "metadata": {
+                "type": "object",
+                "description": f"Metadata added to the {pods}.",
+                "properties": {
+                    "labels": _text_map("Labels, except those of sluice.dev and app.kubernetes.io."),
+                    "annotations": _text_map("Annotations, except those of sluice.dev and app.kubernetes.io."),
+                },
             },
-        },
-        "spec": {
-            "type": "object",
-            "description": "Fields of a PodSpec: scalars and maps are set, containers, initContainers, volumes and "
-            "env are merged by name.",
-            "x-kubernetes-preserve-unknown-fields": True,
-        },
+            "spec": {
+                "type": "object",
+                "description": "Fields of a PodSpec: scalars and maps are set, containers, initContainers, volumes and "
+                "env are merged by name.",
+                "x-kubernetes-preserve-unknown-fields": True,
+            },
+        }
     }
-}
 
 
 class Accelerator(StrEnum):
@@ -112,5 +114,5 @@ class Runtime(ApiModel):
         default_factory=dict,
         description="A partial pod template merged into the model pods: nodeSelector, tolerations, affinity, env of "
         "the container `runtime`, sidecars, volumes. Fields that would raise privileges are refused.",
-        json_schema_extra=POD_TEMPLATE_SCHEMA,
+        json_schema_extra=pod_template_schema("model pods"),
     )

@@ -17,6 +17,7 @@ from sluice_operator.api.spec import ModelDeploymentSpec
 from sluice_operator.api.status import Failure, Resolved
 from sluice_operator.planning import features
 from sluice_operator.planning.observed import Observed, RevisionRecord
+from sluice_operator.planning.pod_template import with_pull_secrets
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,7 @@ def _name(record: RevisionRecord) -> str:
 
 def _with_pull_secrets(runtime: Runtime, secrets: Sequence[str]) -> Runtime:
     """They say where an image may be had, not what runs: a revision keeps its name, and those that exist their pods."""
-    if not secrets:
-        return runtime
-    own = runtime.pod_template.get("spec") or {}
-    known = [*({"name": name} for name in secrets), *(own.get("imagePullSecrets") or ())]
-    merged = [entry for index, entry in enumerate(known) if entry not in known[:index]]
-    template = {**runtime.pod_template, "spec": {**own, "imagePullSecrets": merged}}
-    return runtime.model_copy(update={"pod_template": template})
+    return runtime.model_copy(update={"pod_template": with_pull_secrets(runtime.pod_template, secrets)})
 
 
 def find_target(resource: ModelDeployment, observed: Observed, defaults: Defaults) -> Target:

@@ -5,23 +5,33 @@ It serves nobody: whatever becomes of it, traffic, revisions and the rest of the
 
 from typing import Any
 
+from sluice.failures import FOR_GOOD, WRONG_COMMAND
 from sluice_operator.api import names
 from sluice_operator.api.base import Manifest
 from sluice_operator.api.features import Features, Materialization
 from sluice_operator.api.resource import ModelDeployment
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import ConditionStatus, FeaturesStatus
-from sluice_operator.planning import features
+from sluice_operator.planning import features, pod_template
 from sluice_operator.planning.observed import Problem, Run
-from sluice_operator.planning.pod_template import RESTRICTED
 from sluice_operator.planning.situation import Situation
 
 CONTAINER = "materialize"
 DEFINITIONS_MOUNT = "/etc/sluice/features"
 REFUSED = "MaterializationRefused"
 """Reason of a CronJob that the API server does not take."""
-RETRIES = 1
-"""For what may pass. Data that break a rule break it again, so that more would only ask the warehouse more often."""
+PODS = pod_template.Pods("features.materialization.podTemplate", (CONTAINER,), end=True, free_env="SLUICE_FEATURES_")
+FAILURES = {
+    "rules": [
+        # A node that is drained is no failure of the run's.
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+        # Data that break a rule break it again: to try once more would only ask the warehouse once more.
+        {
+            "action": "FailJob",
+            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [WRONG_COMMAND, FOR_GOOD]},
+        },
+    ]
+}
 
 
 def asked(owner: ModelDeployment) -> Materialization | None:
@@ -30,18 +40,17 @@ def asked(owner: ModelDeployment) -> Materialization | None:
 
 
 def objects(owner: ModelDeployment, image: str, pull_secrets: tuple[str, ...]) -> tuple[Manifest, ...]:
-    """The CronJob; none where none is asked for, or there is no image to run."""
+    """The CronJob; none where none is asked for, it cannot be had as it is asked for, or there is no image to run."""
     store, wanted = owner.spec.features, asked(owner)
-    if store is None or wanted is None or not image:
+    if store is None or wanted is None or not image or pod_template.refusal(wanted.pod_template, PODS):
         return ()
     labels = names.labels(owner.name, "features")
-    zone = {"timeZone": wanted.time_zone} if wanted.time_zone else {}
+    pod = {"metadata": {"labels": labels}, "spec": _pod(store, wanted, image)}
     job = {
-        "backoffLimit": RETRIES,
+        "backoffLimit": wanted.backoff_limit,
         "activeDeadlineSeconds": int(seconds(wanted.deadline)),
-        # A node that is drained is no failure of the run's.
-        "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
-        "template": {"metadata": {"labels": labels}, "spec": _pod(store, wanted, image, pull_secrets)},
+        "podFailurePolicy": FAILURES,
+        "template": pod_template.merge(pod, pod_template.with_pull_secrets(wanted.pod_template, pull_secrets)),
     }
     manifest = {
         "apiVersion": "batch/v1",
@@ -49,27 +58,32 @@ def objects(owner: ModelDeployment, image: str, pull_secrets: tuple[str, ...]) -
         "metadata": names.metadata(owner, names.features(owner.name), "features"),
         "spec": {
             "schedule": wanted.schedule,
-            **zone,
+            **_when(wanted),
             "suspend": wanted.suspend,
             # One at a time: two would write rows of different ages over each other.
             "concurrencyPolicy": "Forbid",
-            "successfulJobsHistoryLimit": 1,
-            "failedJobsHistoryLimit": 1,
+            "successfulJobsHistoryLimit": wanted.successful_jobs_history_limit,
+            "failedJobsHistoryLimit": wanted.failed_jobs_history_limit,
             "jobTemplate": {"metadata": {"labels": labels}, "spec": job},
         },
     }
     return (manifest,)
 
 
-def _pod(store: Features, wanted: Materialization, image: str, pull_secrets: tuple[str, ...]) -> dict[str, Any]:
+def _when(wanted: Materialization) -> dict[str, Any]:
+    """What of the schedule is left to the cluster where it is not said."""
+    zone = {"timeZone": wanted.time_zone} if wanted.time_zone else {}
+    late = wanted.starting_deadline
+    return zone | ({"startingDeadlineSeconds": int(seconds(late))} if late else {})
+
+
+def _pod(store: Features, wanted: Materialization, image: str) -> dict[str, Any]:
     """As hardened as model pods: no cluster rights, no privileges, nothing writable but /tmp."""
     definitions = wanted.definitions.config_map_ref
     identity = {"serviceAccountName": wanted.service_account_name} if wanted.service_account_name else {}
-    pulls = {"imagePullSecrets": [{"name": name} for name in pull_secrets]} if pull_secrets else {}
     item = {"key": definitions.key, "path": definitions.key}
     return {
         **identity,
-        **pulls,
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -90,7 +104,7 @@ def _container(store: Features, wanted: Materialization, image: str) -> dict[str
         "command": _command(store, wanted),
         "envFrom": [{"secretRef": {"name": wanted.credentials.secret_ref.name}}] if wanted.credentials else [],
         "resources": wanted.resources.to_json(),
-        "securityContext": RESTRICTED,
+        "securityContext": pod_template.RESTRICTED,
         "volumeMounts": [
             {"name": "definitions", "mountPath": DEFINITIONS_MOUNT, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 the container's own emptyDir
@@ -138,6 +152,9 @@ def judge(s: Situation, status: FeaturesStatus) -> tuple[ConditionStatus, str, s
     kept = _complete(status)
     if not s.has_tools:
         return "False", "ToolsImageMissing", f"this operator has no image for it: set images.tools of its chart; {kept}"
+    wanted = asked(s.resource)
+    if wanted and (objection := pod_template.refusal(wanted.pod_template, PODS)):
+        return "False", "PodTemplateRefused", f"{objection}; no run is begun until it is changed; {kept}"
     if refused and refused.reason == REFUSED:
         return "False", REFUSED, f"{refused.message}; {kept}"
     if running and running[0].state == "Running" and running[0].problem:

@@ -4,8 +4,9 @@ Whoever may create a ModelDeployment must not be able to start a pod that they c
 security standard. So the template is an allow-list: what is not known to be harmless is refused with the field's name.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 RUNTIME = "runtime"
@@ -58,31 +59,57 @@ RESTRICTED = {
 """Security context of every container; meets the restricted pod security standard."""
 
 
-def refusal(template: Mapping[str, Any]) -> str | None:
+@dataclass(frozen=True)
+class Pods:
+    """The pods that a template is for. `path`: the template's field; `ours`: containers that the operator makes;
+    `end`: they are to end by themselves; `free_env`: what of our own variables is the user's to say, by its beginning.
+    """
+
+    path: str
+    ours: tuple[str, ...]
+    end: bool = False
+    free_env: str | None = None
+
+
+MODEL_PODS = Pods("podTemplate", (RUNTIME, FETCH))
+
+
+def refusal(template: Mapping[str, Any], pods: Pods = MODEL_PODS) -> str | None:
     """Why the template cannot be had, naming the field; None where it can."""
-    return next(_objections(template), None)
+    return next(_objections(template, pods), None)
 
 
-def _objections(template: Mapping[str, Any]) -> Iterator[str]:
-    spec = template.get("spec") or {}
-    yield from _unknown("podTemplate", template, {"metadata", "spec"})
-    yield from _unknown("podTemplate.metadata", template.get("metadata") or {}, _METADATA)
-    yield from _reserved_labels(template.get("metadata") or {})
-    yield from _unknown("podTemplate.spec", spec, _POD_VALUES | _POD_LISTS)
+def _objections(template: Mapping[str, Any], pods: Pods) -> Iterator[str]:
+    spec, path = template.get("spec") or {}, pods.path
+    yield from _unknown(path, template, {"metadata", "spec"})
+    yield from _unknown(f"{path}.metadata", template.get("metadata") or {}, _METADATA)
+    yield from _reserved_labels(path, template.get("metadata") or {})
+    yield from _unknown(f"{path}.spec", spec, _POD_VALUES | _POD_LISTS)
     for group in ("containers", "initContainers"):
         for container in spec.get(group) or []:
-            yield from _container_objections(f"podTemplate.spec.{group}", container)
+            yield from _container_objections(f"{path}.spec.{group}", container, pods)
+    yield from _endless(spec.get("containers") or [], pods)
     for volume in spec.get("volumes") or []:
-        yield from _unknown(f"podTemplate.spec.volumes[{volume.get('name')}]", volume, _VOLUMES)
+        yield from _unknown(f"{path}.spec.volumes[{volume.get('name')}]", volume, _VOLUMES)
 
 
-def _container_objections(path: str, container: Mapping[str, Any]) -> Iterable[str]:
+def _container_objections(path: str, container: Mapping[str, Any], pods: Pods) -> Iterable[str]:
     name = container.get("name")
-    ours = name in (RUNTIME, FETCH)
-    yield from _unknown(f"{path}[{name}]", container, _OUR_CONTAINERS if ours else _SIDECAR)
+    yield from _unknown(f"{path}[{name}]", container, _OUR_CONTAINERS if name in pods.ours else _SIDECAR)
     for variable in container.get("env") or []:
-        if str(variable.get("name", "")).startswith(RESERVED_ENV_PREFIX):
+        called = str(variable.get("name", ""))
+        free = pods.free_env is not None and called.startswith(pods.free_env)
+        if called.startswith(RESERVED_ENV_PREFIX) and not free:
             yield f"{path}[{name}].env: names that begin with {RESERVED_ENV_PREFIX} belong to the operator"
+
+
+def _endless(containers: Iterable[Mapping[str, Any]], pods: Pods) -> Iterable[str]:
+    for container in containers:
+        if pods.end and container.get("name") not in pods.ours:
+            yield (
+                f"{pods.path}.spec.containers[{container.get('name')}] is not allowed: a run ends when all of its "
+                "containers have; make it one of initContainers with restartPolicy: Always"
+            )
 
 
 def _unknown(path: str, part: Mapping[str, Any], known: set[str]) -> Iterable[str]:
@@ -91,11 +118,21 @@ def _unknown(path: str, part: Mapping[str, Any], known: set[str]) -> Iterable[st
             yield f"{path}.{key} is not allowed; allowed are {', '.join(sorted(known))}"
 
 
-def _reserved_labels(metadata: Mapping[str, Any]) -> Iterable[str]:
+def _reserved_labels(path: str, metadata: Mapping[str, Any]) -> Iterable[str]:
     for kind in ("labels", "annotations"):
         for key in metadata.get(kind) or {}:
             if key.startswith(RESERVED_LABEL_DOMAINS):
-                yield f"podTemplate.metadata.{kind}: {key} belongs to the operator"
+                yield f"{path}.metadata.{kind}: {key} belongs to the operator"
+
+
+def with_pull_secrets(template: Mapping[str, Any], secrets: Sequence[str]) -> dict[str, Any]:
+    """The template with Secrets that images are pulled with, before its own."""
+    if not secrets:
+        return dict(template)
+    own = template.get("spec") or {}
+    known = [*({"name": name} for name in secrets), *(own.get("imagePullSecrets") or ())]
+    merged = [entry for index, entry in enumerate(known) if entry not in known[:index]]
+    return {**template, "spec": {**own, "imagePullSecrets": merged}}
 
 
 def merge(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:

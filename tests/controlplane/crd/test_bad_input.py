@@ -143,6 +143,19 @@ TABLE = (
     Refused("no views at all", ("spec.features.materialization.views",), spec=materialized("@daily", views=[])),
     Refused("a run without time", ("deadline is at least 1s",), spec=materialized("@daily", deadline="0s")),
     Refused(
+        "a run that is late at once",
+        ("startingDeadline is at least 10s",),
+        spec=materialized("@daily", startingDeadline="9s"),
+    ),
+    Refused(
+        "runs that leave no trace", ("failedJobsHistoryLimit",), spec=materialized("@daily", failedJobsHistoryLimit=0)
+    ),
+    Refused(
+        "a misspelt part of the job's pod template",
+        ("podTemplate.sepc",),
+        spec=materialized("@daily", podTemplate={"sepc": {}}),
+    ),
+    Refused(
         "an accelerator nobody knows",
         ("spec.runtime.accelerator", '"nvidia"'),
         spec={"runtime": {"accelerator": "gpu"}},

@@ -74,6 +74,11 @@ ALLOWED: dict[str, dict[str, Any]] = {
         credentials={"secretRef": {"name": "warehouse"}},
         serviceAccountName="reader",
         resources={},
+        startingDeadline="10s",
+        backoffLimit=0,
+        successfulJobsHistoryLimit=100,
+        failedJobsHistoryLimit=1,
+        podTemplate={"metadata": {"labels": {"team": "shop"}}, "spec": {"anything": {"new": [1, None]}}},
     ),
     "a pause": {"rollout": {"steps": [{"weight": 10, "pause": True}], "paused": False}},
 }

@@ -117,8 +117,10 @@ SECRET = {
 
 
 def filled(uri: str, feast: Feast, **changes: Any) -> Object:
+    own = {"name": "materialize", "env": [{"name": "SLUICE_FEATURES_MEMORY", "value": "300MB"}]}
     materialization = {
         "schedule": NEVER,
+        "podTemplate": {"metadata": {"labels": {"team": "shop"}}, "spec": {"containers": [own]}},
         "definitions": {"configMapRef": {"name": "definitions"}},
         "credentials": {"secretRef": {"name": "warehouse"}},
         "resources": {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
@@ -181,6 +183,11 @@ def test_a_store_is_filled_and_keeps_its_values_where_a_run_fails(
     assert f"the last run that wrote everything ended at {kept}" in message
     assert size_of_store_42(feast) == 120.0
     assert is_true(second, "Ready")
+    # And it was not tried again: the data are the same
+    ended = kube.until("job", "second", lambda job: condition(job, "Failed").get("status") == "True", PATIENCE)
+    assert condition(ended, "Failed")["reason"] == "PodFailurePolicy"
+    (only,) = kube.select("pod", "batch.kubernetes.io/job-name=second,team=shop")
+    assert only["spec"]["containers"][0]["env"] == [{"name": "SLUICE_FEATURES_MEMORY", "value": "300MB"}]
     failed = kube.until(KIND, NAME, lambda found: "lastFailure" in found["status"]["features"], PATIENCE)
     assert failed["status"]["features"]["lastSuccess"] == kept
     # When the definitions allow it, then the next run reads them

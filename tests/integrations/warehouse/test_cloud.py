@@ -77,6 +77,6 @@ def test_a_bucket_is_read(kind: str, lake: tuple[Server, Path], tmp_path: Path) 
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
     assert done.stdout.startswith(f"{kind}: 200 rows of 40 keys")
     refused = checked(server, tmp_path, password="another-secret")
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
+    assert (refused.returncode, refused.stderr.count("\n")) == (3, 1), refused.stderr
     assert "another-secret" not in refused.stderr
     assert "check the credentials in the environment" in refused.stderr

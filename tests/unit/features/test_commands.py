@@ -37,7 +37,7 @@ def test_a_check_that_fails_leaves_its_words(tmp_path: Path, capsys: pytest.Capt
     shop(tmp_path, rows(size=[1.0, None, 3.0]))
     log, report = tmp_path / "log", tmp_path / "report.json"
     words = ["features", "materialize", str(tmp_path / "features.yaml"), "--report", str(report)]
-    assert main([*words, "--termination-log", str(log)]) == 1
+    assert main([*words, "--termination-log", str(log)]) == 3
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(
         "sluice: Nothing was written, the old values stay: "
@@ -60,7 +60,7 @@ def test_a_check_that_fails_leaves_its_words(tmp_path: Path, capsys: pytest.Capt
 def test_what_is_typed_wrong_is_told_in_one_line(
     words: list[str], message: str, good: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["features", "check", str(good), *words]) == 1
+    assert main(["features", "check", str(good), *words]) == 3
     assert message in capsys.readouterr().err
 
 
@@ -70,7 +70,7 @@ def test_memory_that_is_no_amount_is_told_to_the_pod(
 ) -> None:
     monkeypatch.setenv(VARIABLE, memory)
     log = tmp_path / "log"
-    assert main(["features", "check", str(good), "--termination-log", str(log)]) == 1
+    assert main(["features", "check", str(good), "--termination-log", str(log)]) == 3
     word = parse_termination(log.read_text())
     assert isinstance(word, Failure)
     assert word.reason is Reason.FEATURES_INVALID
@@ -80,7 +80,7 @@ def test_memory_that_is_no_amount_is_told_to_the_pod(
 def test_definitions_that_are_wrong_are_told_to_the_pod_too(tmp_path: Path) -> None:
     (tmp_path / "features.yaml").write_text("project: 7")
     log = tmp_path / "log"
-    assert main(["features", "check", str(tmp_path / "features.yaml"), "--termination-log", str(log)]) == 1
+    assert main(["features", "check", str(tmp_path / "features.yaml"), "--termination-log", str(log)]) == 3
     word = parse_termination(log.read_text())
     assert isinstance(word, Failure)
     assert word.reason is Reason.FEATURES_INVALID
@@ -98,7 +98,7 @@ def test_history_is_written(suffix: str, good: Path) -> None:
 
 @pytest.mark.parametrize("url", ["feast-7:6566", "http://admin:feast-7@127.0.0.1:9", "http://127.0.0.1:9?key=feast-7"])
 def test_the_store_may_be_named_by_the_command(url: str, good: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["features", "materialize", str(good), "--store", url]) == 1
+    assert main(["features", "materialize", str(good), "--store", url]) == 3
     told = capsys.readouterr().err
     assert "--store is the http(s) URL of a feature server" in told
     assert "feast-7" not in told

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.config import FEATURES_MOUNT
+from sluice.failures import Reason
 from sluice_operator.planning.materialization import REFUSED
 from sluice_operator.planning.observed import Materialization, Problem, Run
 from sluice_operator.planning.planner import Images
@@ -67,6 +68,85 @@ def test_the_job_checks_and_writes_what_the_definitions_say_into_the_store_that_
         *("sluice", "features", "materialize", "/etc/sluice/features/features.yaml", "--store=http://feast:6566"),
         *("--view=stores", "--view=owners", "--termination-log=/dev/termination-log"),
     ]
+
+
+def test_data_that_are_refused_are_not_tried_again_and_what_may_pass_is() -> None:
+    job = cron_job(world(backoffLimit=5))["spec"]["jobTemplate"]["spec"]
+    assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (5, "Never")
+    assert cron_job(world())["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 3
+    drained, for_good = job["podFailurePolicy"]["rules"]
+    assert drained == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    assert for_good == {
+        "action": "FailJob",
+        "onExitCodes": {"containerName": "materialize", "operator": "In", "values": [2, 3]},
+    }
+    assert Reason.FEATURES_REFUSED.status == Reason.FEATURES_INVALID.status == 3
+    assert Reason.FEATURES_UNAVAILABLE.status == 1
+
+
+def test_what_a_late_run_does_and_what_is_kept_is_the_users_to_say() -> None:
+    spec = cron_job(world(startingDeadline="10m", successfulJobsHistoryLimit=3, failedJobsHistoryLimit=7))["spec"]
+    assert spec["startingDeadlineSeconds"] == 600
+    assert (spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (3, 7)
+    spec = cron_job(world())["spec"]
+    assert "startingDeadlineSeconds" not in spec
+    assert (spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (1, 1)
+
+
+OWN: dict[str, Any] = {
+    "metadata": {"labels": {"team": "shop"}, "annotations": {"sidecar.istio.io/inject": "false"}},
+    "spec": {
+        "nodeSelector": {"pool": "batch"},
+        "tolerations": [{"key": "batch", "operator": "Exists"}],
+        "imagePullSecrets": [{"name": "team"}],
+        "volumes": [{"name": "lake", "persistentVolumeClaim": {"claimName": "lake", "readOnly": True}}],
+        "containers": [
+            {
+                "name": "materialize",
+                "env": [{"name": "SLUICE_FEATURES_MEMORY", "value": "2GB"}],
+                "volumeMounts": [{"name": "lake", "mountPath": "/lake", "readOnly": True}],
+            }
+        ],
+        "initContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}],
+    },
+}
+
+
+def test_a_pod_template_is_merged_into_its_pods_alone() -> None:
+    images = Images(runtime="runtime:1", router="envoy:1", tools="tools:1", pull_secrets=("mirror",))
+    found = world(images, podTemplate=OWN)
+    template, pod = cron_job(found)["spec"]["jobTemplate"]["spec"]["template"], pod_of(found)
+    assert template["metadata"]["labels"]["team"] == "shop"
+    assert template["metadata"]["labels"]["app.kubernetes.io/component"] == "features"
+    assert (pod["nodeSelector"], pod["imagePullSecrets"]) == ({"pool": "batch"}, [{"name": "mirror"}, {"name": "team"}])
+    (container,) = pod["containers"]
+    assert container["env"] == [{"name": "SLUICE_FEATURES_MEMORY", "value": "2GB"}]
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/etc/sluice/features", "/tmp", "/lake"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["definitions", "tmp", "lake"]
+    assert pod["initContainers"][0]["securityContext"] == container["securityContext"]
+    assert "lake" not in str(found.of_kind("Deployment"))
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ({"spec": {"hostNetwork": True}}, "podTemplate.spec.hostNetwork is not allowed"),
+        ({"spec": {"securityContext": {}}}, "podTemplate.spec.securityContext is not allowed"),
+        ({"spec": {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}}, "volumes[host].hostPath is not allowed"),
+        ({"spec": {"containers": [{"name": "materialize", "image": "x"}]}}, "[materialize].image is not allowed"),
+        ({"spec": {"containers": [{"name": "proxy", "image": "x"}]}}, "initContainers with restartPolicy: Always"),
+        ({"spec": {"containers": [{"name": "materialize", "env": [{"name": "SLUICE_X"}]}]}}, "belong to the operator"),
+        ({"metadata": {"labels": {"sluice.dev/name": "x"}}}, "sluice.dev/name belongs to the operator"),
+    ],
+)
+def test_what_would_raise_privileges_or_never_end_is_refused_by_its_name(template: dict[str, Any], words: str) -> None:
+    found = world(podTemplate=template)
+    assert found.of_kind("CronJob") == []
+    assert told(found) == ("False", "PodTemplateRefused")
+    message = found.condition("FeaturesReady").message
+    assert message.startswith("features.materialization.podTemplate.")
+    assert words in message
+    assert (found.condition("Ready").status, found.condition("Stalled").status) == ("True", "False")
 
 
 def test_a_zone_that_is_not_named_is_left_to_the_cluster() -> None:

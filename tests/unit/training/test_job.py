@@ -12,7 +12,7 @@ import yaml
 
 from sluice_training.commands import add
 from sluice_training.errors import TrainingError
-from sluice_training.job import manifests
+from sluice_training.job import applying, manifests
 
 CODE = {"model.py": b"class Model: ...\n", "parts/deep.py": b"x = 1\n"}
 
@@ -47,6 +47,24 @@ def test_code_and_small_data_travel_in_a_config_map() -> None:
     assert container["command"][:3] == ["sluice", "train", "model:Iris"]
     assert {"--data=iris.csv", "--seed=7", "--push=s3://m"} <= set(container["command"])
     assert not any(word.startswith(("--as-job", "--image")) for word in container["command"])
+
+
+def test_what_fails_for_good_is_not_tried_again() -> None:
+    spec = made("--data", "iris.csv")[-1]["spec"]
+    drained, for_good = spec["podFailurePolicy"]["rules"]
+    assert (drained["action"], drained["onPodConditions"]) == ("Ignore", [{"type": "DisruptionTarget"}])
+    assert (for_good["action"], for_good["onExitCodes"]["values"]) == ("FailJob", [2, 3])
+    (container,) = spec["template"]["spec"]["containers"]
+    assert for_good["onExitCodes"]["containerName"] == container["name"]
+
+
+@pytest.mark.parametrize(("size", "said"), [(10, False), (300_000, True)])
+def test_how_to_apply_it_is_said_and_why_no_other_way(size: int, said: bool) -> None:
+    Path("more.csv").write_text("a" * size)
+    words = ("--image", "tools:1", "--push", "s3://m", "--data", "more.csv")
+    line = applying(manifests(chosen(*words), "iris", CODE))
+    assert "kubectl apply --server-side -f -" in line
+    assert ("kubectl refuses" in line) is said
 
 
 def test_what_is_no_text_travels_too() -> None:

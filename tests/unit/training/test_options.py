@@ -24,7 +24,7 @@ def flag(option: str) -> str:
 
 @pytest.mark.parametrize("option", NEEDS)
 def test_an_option_without_what_it_needs_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(chosen(flag(option), "x")) == 1
+    assert cli.run(chosen(flag(option), "x")) == 3
     assert capsys.readouterr().err == f"sluice: {flag(option)} is of no use without {flag(NEEDS[option])}\n"
 
 

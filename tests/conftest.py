@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from controlplane import apiserver
 from controlplane.apiserver import ApiServer
+from support.lanes import Lanes, place
 
 # How long an example takes says nothing about the code: machines are shared. The same examples on every run.
 settings.register_profile("sluice", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -24,6 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in AGAINST_REAL_PARTS:
             item.add_marker(pytest.mark.flaky(reruns=1))
+    items.sort(key=lambda item: place(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    """Called where tests run in several processes."""
+    config.option.loadscopereorder = False
+    return Lanes(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

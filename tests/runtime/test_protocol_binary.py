@@ -134,10 +134,10 @@ def test_a_decompression_bomb_is_413(megabytes: int, classifier: Running) -> Non
     [
         ("br", b"{}"),
         ("gzip", b"{}"),
-        ("gzip", gzip.compress(b"{}" * 100)[:-9]),
-        ("gzip", gzip.compress(b"{}") + gzip.compress(b"{}")),
+        ("gzip", gzip.compress(b"{}" * 100, mtime=0)[:-9]),
+        ("gzip", gzip.compress(b"{}", mtime=0) * 2),
         ("gzip", b""),
-        ("gzip, gzip", gzip.compress(b"{}")),
+        ("gzip, gzip", gzip.compress(b"{}", mtime=0)),
     ],
 )
 def test_compression_that_cannot_be_undone_is_refused(encoding: str, body: bytes, classifier: Running) -> None:

@@ -99,7 +99,8 @@ class Check(ApiModel):
     metric: CheckMetric | None = Field(
         default=None,
         description="errorRate: fraction of requests answered with a 5xx (REST) or a server's status (gRPC), seen by "
-        "the routers. latencyP50, latencyP95, latencyP99: percentiles in seconds, measured in the runtime. "
+        "the routers, without those of an outage of the feature store that stable met as well. latencyP50, latencyP95, "
+        "latencyP99: percentiles in seconds, measured in the runtime. "
         "answersDiffer: fraction of the copied requests to which the new version says something else than stable, by "
         "mirror.compare; only while requests are copied. Judged by a sequential test, so that few requests neither "
         "condemn nor acquit.",

@@ -79,6 +79,9 @@ class Measurement(StatusModel):
     time: str = Field(description="When it was made.")
     verdict: Verdict = Field(description="Its outcome: the worst of the checks that count.")
     requests: int = Field(description="Canary requests it rests on.")
+    left_out: int = Field(
+        default=0, description="Canary requests that count for nothing: the feature store was away, for stable as well."
+    )
     message: str = Field(default="", description="Values against limits.")
     checks: list[CheckResult] = Field(default_factory=list, description="Each check by itself.")
 

@@ -18,7 +18,7 @@ from sluice_operator.cluster.gateway import GatewayObserver
 from sluice_operator.cluster.kinds import MODEL_DEPLOYMENT
 from sluice_operator.cluster.observe import Seen
 from sluice_operator.cluster.told import Told
-from sluice_operator.planning import comparing, questions
+from sluice_operator.planning import comparing, outages, questions
 from sluice_operator.planning.comparison import Comparison, Tolerance
 from sluice_operator.planning.observed import Answer, Observed, RouterPod, RouterState, Window
 from sluice_operator.planning.plan import EventNote, Plan
@@ -33,7 +33,11 @@ class Traffic(Protocol):
         """What each router pod (name, IP, ready) applies."""
 
     async def windows(
-        self, key: Key, router_ips: Sequence[str] | None, model_pod_ips: Mapping[str, Sequence[str]]
+        self,
+        key: Key,
+        router_ips: Sequence[str] | None,
+        model_pod_ips: Mapping[str, Sequence[str]],
+        witness: str | None = None,
     ) -> Mapping[str, Window] | None:
         """What each revision did since the window of `key` opened; without routers to ask, by the pods' word alone."""
 
@@ -104,16 +108,17 @@ class Cluster:
         key = Key(resource.namespace, resource.name)
         silent = observe.silent(self._cache, key, self._clock())
         seen = observe.gather(self._cache, key, await self._told.warnings(silent))
-        workloads = observe.workloads(seen)
+        records, workloads = observe.records(seen), observe.workloads(seen)
         comparison = await self._comparison(resource, key, seen)
+        windows = await self._windows(resource, key, seen, sorted(workloads), outages.witness(resource, records))
         return Observed(
-            records=observe.records(seen),
+            records=records,
             workloads=workloads,
             router=await self._router(resource, seen, sorted(workloads)),
             absent=self._absent(),
             resolvers=observe.resolvers(seen),
             materialization=observe.materialization(seen),
-            windows=with_pairs(await self._windows(resource, key, seen, sorted(workloads)), resource, comparison),
+            windows=with_pairs(windows, resource, comparison),
             comparison=comparison,
             answers=self._outside.answers(key, key.namespace, questions.due(resource, self._clock())),
         )
@@ -164,7 +169,7 @@ class Cluster:
         )
 
     async def _windows(
-        self, resource: ModelDeployment, key: Key, seen: Seen, revisions: Sequence[str]
+        self, resource: ModelDeployment, key: Key, seen: Seen, revisions: Sequence[str], witness: str | None
     ) -> Mapping[str, Window] | None:
         """Measurements, where a canary is being judged."""
         rollout = resource.status.rollout
@@ -172,7 +177,7 @@ class Cluster:
             self._traffic.forget(key)
             return None
         pods = {revision: observe.model_ips(seen, revision) for revision in revisions}
-        return await self._traffic.windows(key, observe.routers_asked(resource, seen), pods)
+        return await self._traffic.windows(key, observe.routers_asked(resource, seen), pods, witness)
 
     async def _comparison(self, resource: ModelDeployment, key: Key, seen: Seen) -> Comparison | None:
         """What both versions say to the same requests, while these are copied."""

@@ -6,8 +6,8 @@ No metrics server stands between: the answers are as fresh as the look, and a ro
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import aiohttp
@@ -17,6 +17,7 @@ from sluice_operator.cluster import prometheus_text, router_stats
 from sluice_operator.cluster.answers import AnswerObserver
 from sluice_operator.cluster.increments import Increments
 from sluice_operator.planning.observed import RouterPod, Window
+from sluice_operator.planning.outages import Calls, Outages
 from sluice_operator.routing.envoy_bootstrap import UPTIME_LAG_SECONDS
 from sluice_operator.routing.envoy_layout import READ_ONLY_PORT, RUNTIME_PORT
 
@@ -24,17 +25,32 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1)
 
+_OF_THE_STORE = (prometheus_text.REFUSED, prometheus_text.ANSWERED, prometheus_text.LOST, prometheus_text.USELESS)
+
 Key = Hashable
 Stats = TypeVar("Stats")
 
 
 @dataclass
 class _Measured:
-    """The open window of one ModelDeployment."""
+    """The open window of one ModelDeployment. `store` counts within a slice of `outages`."""
 
     answers: Increments[str]
     latency: Increments[float]
     failures: Increments[str]
+    store: Increments[str]
+    outages: Outages
+
+    @classmethod
+    def at(cls, now: float) -> "_Measured":
+        """Opened now."""
+        return cls(Increments(now), Increments(now), Increments(now), Increments(now), Outages(now))
+
+    def reopen(self, now: float) -> None:
+        """Start again from the last look."""
+        for increments in (self.answers, self.latency, self.failures):
+            increments.reopen(now)
+        self.outages.open_window()
 
 
 class TrafficObserver:
@@ -69,13 +85,18 @@ class TrafficObserver:
         )
 
     async def windows(
-        self, key: Key, router_ips: Sequence[str] | None, model_pod_ips: Mapping[str, Sequence[str]]
+        self,
+        key: Key,
+        router_ips: Sequence[str] | None,
+        model_pod_ips: Mapping[str, Sequence[str]],
+        witness: str | None = None,
     ) -> Mapping[str, Window] | None:
         """What each revision did since the window of `key` opened; the first call opens it.
 
         Empty on that call, None while a router does not answer. A revision of which a pod does not answer has the
         latency None this time: the slow pods would be the ones that are missing. Without routers that could be asked
-        (None) the runtimes count the errors, and each of them has to answer.
+        (None) the runtimes count the errors, and each of them has to answer. `witness`: the revision whose calls tell
+        whether the feature store is there.
         """
         now = self._clock()
         pods = [(revision, ip) for revision, ips in model_pod_ips.items() for ip in ips]
@@ -88,27 +109,30 @@ class TrafficObserver:
         first_look = key not in self._measured
         if first_look and not complete:
             return None
-        measured = self._measured.setdefault(key, _Measured(Increments(now), Increments(now), Increments(now)))
+        measured = self._measured.setdefault(key, _Measured.at(now))
         _add_routers(measured.answers, router_ips or (), routers, now)
         _add_runtimes(measured, pods, runtimes)
+        silent = {revision for (revision, _), stats in zip(pods, runtimes, strict=True) if stats is None}
+        if witness is not None:
+            _hear(measured, witness, model_pod_ips, not silent, now)
         if first_look:
             self.open_window(key)
         if not complete:
             return None
         if first_look:
             return {}
-        silent = {revision for (revision, _), stats in zip(pods, runtimes, strict=True) if stats is None}
         window = _window_of_runtimes if router_ips is None else _window
-        return {revision: window(measured, revision, revision not in silent) for revision in model_pod_ips}
+        found = {revision: window(measured, revision, revision not in silent) for revision in model_pod_ips}
+        if witness is None:
+            return found
+        excuses = {revision: None if revision in silent else measured.outages.excuse(revision) for revision in found}
+        return {revision: replace(seen, excuse=excuses[revision]) for revision, seen in found.items()}
 
     def open_window(self, key: Key) -> None:
         """Open a new window from the last look; without one, the next call of `windows` opens it."""
         self._answers.open_window(key)
         if measured := self._measured.get(key):
-            now = self._clock()
-            measured.answers.reopen(now)
-            measured.latency.reopen(now)
-            measured.failures.reopen(now)
+            measured.reopen(self._clock())
 
     def forget(self, key: Key) -> None:
         """Drop what is known of a ModelDeployment that is gone or rolls nothing out."""
@@ -147,6 +171,15 @@ def _add_runtimes(
         if stats is not None:
             measured.latency.add(ip, {revision: stats.latency}, stats.started_at)
             measured.failures.add(ip, {revision: {router_stats.ERRORS: stats.errors}}, stats.started_at)
+            measured.store.add(ip, {revision: stats.store}, stats.started_at)
+
+
+def _hear(measured: _Measured, witness: str, revisions: Iterable[str], complete: bool, now: float) -> None:
+    """Tell apart what the store is to blame for; where a slice is over, count for the next one."""
+    grown = {revision: measured.store.sums(revision) for revision in revisions}
+    calls = {revision: Calls(*(int(sums.get(name, 0)) for name in _OF_THE_STORE)) for revision, sums in grown.items()}
+    if measured.outages.look(now, witness, calls, complete):
+        measured.store.reopen(now)
 
 
 def _window(measured: _Measured, revision: str, with_latency: bool) -> Window:

@@ -9,18 +9,21 @@ are answered otherwise than the requests themselves, against the limit itself; f
 percentile those slower than the limit, against 1, 5 or 50 %, because a p99 is above a limit exactly if more than 1 % of
 the requests are slower. Relative to stable the same shares of both are compared, the canary's beyond `maxTimesStable`
 times stable's own percentile.
+
+What the feature store is to blame for (`outages`) is no request of either version; where that is in doubt, a check
+fails only if it fails without those requests, and passes only if it passes with them.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sluice_operator.api.analysis import Analysis, Check, CheckMetric
 from sluice_operator.api.status import CheckResult, Verdict
-from sluice_operator.planning import evidence
+from sluice_operator.planning import evidence, outages
 from sluice_operator.planning.histograms import above as slower
 from sluice_operator.planning.histograms import count, quantile
-from sluice_operator.planning.observed import Answer, Window
+from sluice_operator.planning.observed import Answer, Excuse, Window
 from sluice_operator.planning.questions import check_id
 
 SHOWN = math.log(20.0)
@@ -43,12 +46,18 @@ _WORST_FIRST: tuple[Verdict, ...] = ("Fail", "Error", "Inconclusive", "Pass")
 
 @dataclass(frozen=True)
 class Judgement:
-    """One measurement: its verdict, the canary requests it rests on, and each check by itself."""
+    """One measurement: its verdict, the canary requests it rests on, and each check by itself.
+
+    `left_out`: canary requests that count for nothing because the feature store was away. `renew`: the window can say
+    no more, and the store is back.
+    """
 
     verdict: Verdict
     requests: int
     message: str
     checks: tuple[CheckResult, ...] = ()
+    left_out: int = 0
+    renew: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,10 +77,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class _Side:
-    """Bad requests of all requests."""
+    """Bad requests of all requests. `doubtful`: further bad ones, which may have nothing to say of the version."""
 
     bad: float
     total: float
+    doubtful: float = 0.0
+
+    def with_doubtful(self) -> "_Side":
+        """As if they had."""
+        return _Side(self.bad + self.doubtful, self.total + self.doubtful)
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,7 @@ class _Comparison:
 
 def judge(rules: Analysis, seen: Measured) -> Judgement:
     """Judge what was seen against the limits."""
-    requests = seen.canary.requests if seen.canary else 0
+    requests = _total(CheckMetric.error_rate, seen.canary)
     enough = requests >= rules.min_requests
     asked = [check for check in rules.checks if seen.copied or check.metric is not CheckMetric.answers_differ]
     checks = tuple(_held_back(_check(rules, check, seen), enough) for check in asked)
@@ -94,7 +108,19 @@ def judge(rules: Analysis, seen: Measured) -> Judgement:
     said = "; ".join(check.message for check in counted if check.verdict == verdict)
     if verdict == "Inconclusive" and not enough and seen.canary:
         said = f"{requests} canary requests of the {rules.min_requests} that a verdict needs"
-    return Judgement(verdict, requests, said, checks)
+    excuse = _excuse(seen.canary)
+    return Judgement(
+        verdict,
+        requests,
+        "; ".join(filter(None, [said, *outages.told(excuse)])),
+        checks,
+        left_out=excuse.left_out,
+        renew=verdict == "Inconclusive" and any(_excuse(side).over for side in (seen.canary, seen.stable)),
+    )
+
+
+def _excuse(window: Window | None) -> Excuse:
+    return (window.excuse if window else None) or Excuse()
 
 
 def _held_back(result: CheckResult, enough: bool) -> CheckResult:
@@ -119,7 +145,7 @@ def _check(rules: Analysis, check: Check, seen: Measured) -> CheckResult:
         # JSON has no other numbers.
         value=_rounded(answer.value) if answer.value is not None and math.isfinite(answer.value) else None,
         limit=check.max if check.max is not None else check.min,
-        requests=seen.canary.requests if seen.canary else 0,
+        requests=_total(CheckMetric.error_rate, seen.canary),
         dry_run=check.dry_run,
         message=f"{check.shown_name} {message}",
     )
@@ -174,11 +200,22 @@ def _comparisons(rules: Analysis, check: Check, metric: CheckMetric, seen: Measu
     if (total := _total(metric, seen.canary)) < rules.min_requests and metric is CheckMetric.answers_differ:
         said = f"on {total} pairs of answers of the {rules.min_requests} that a verdict needs"
         return [_Comparison("Inconclusive", check.max, said)]
+    if metric is not CheckMetric.error_rate and any(_excuse(side).clouded for side in (seen.canary, seen.stable)):
+        return [_Comparison("Inconclusive", check.max, "says little: the feature store was away for a time")]
     need = evidence.needed(1.0 - rules.confidence, comparisons(rules), seen.number)
     found = [] if check.max is None else [_absolute(metric, check.max, seen.canary, need)]
     if check.max_times_stable is not None:
         found.append(_relative(rules, metric, check.max_times_stable, seen, need))
-    return found
+    return [_untold(metric, one, seen) for one in found]
+
+
+def _untold(metric: CheckMetric, found: _Comparison, seen: Measured) -> _Comparison:
+    """Errors are not held against a version of which a pod does not tell what they are."""
+    told = [side.excuse for side in (seen.canary, seen.stable) if side]
+    if metric is not CheckMetric.error_rate or found.verdict != "Fail" or None not in told:
+        return found
+    said = f"{found.message}, and a pod does not tell which of the errors are the feature store's"
+    return replace(found, verdict="Error", message=said)
 
 
 def _unread(metric: CheckMetric, window: Window) -> bool:
@@ -197,14 +234,16 @@ def _absolute(metric: CheckMetric, limit: float, canary: Window, need: float) ->
     side = _bad(metric, canary, limit)
     share = 1.0 - _PERCENTILES[metric] if metric in _PERCENTILES else limit
     against = evidence.above(side.bad, side.total, share, _MATTERS[metric])
-    return _verdict(against >= need, _is_shown_good(side, share, _MATTERS[metric]), f"{limit:.4g}", limit)
+    good = _is_shown_good(side.with_doubtful(), share, _MATTERS[metric])
+    return _verdict(against >= need, good, f"{limit:.4g}", limit)
 
 
 def _relative(rules: Analysis, metric: CheckMetric, times: float, seen: Measured, need: float) -> _Comparison:
     canary, stable = seen.canary or Window(), seen.stable
     if stable and metric is not CheckMetric.error_rate and stable.latency is None:
         return _Comparison("Error", None, "cannot be compared: stable's cannot be read")
-    base = measure(metric, stable) if stable and stable.requests >= rules.min_requests else None
+    enough = _total(CheckMetric.error_rate, stable) >= rules.min_requests
+    base = measure(metric, stable) if stable and enough else None
     if base is None or stable is None:
         return _Comparison("Inconclusive", None, "has too few stable requests to compare with")
     limit = times * base
@@ -213,10 +252,11 @@ def _relative(rules: Analysis, metric: CheckMetric, times: float, seen: Measured
     else:
         mine, other = _bad(metric, canary, limit), _bad(metric, stable, base)
         ratio, share = 1.0, 1.0 - _PERCENTILES[metric]
+    # Stable's own doubtful errors, counted, are in the canary's favour.
+    other = other.with_doubtful()
     against = evidence.worse(mine.bad, mine.total, other.bad, other.total, ratio)
-    return _verdict(
-        against >= need, _is_shown_good(mine, share, _MATTERS[metric]), f"{times:g} x stable's {base:.4g}", limit
-    )
+    good = _is_shown_good(mine.with_doubtful(), share, _MATTERS[metric])
+    return _verdict(against >= need, good, f"{times:g} x stable's {base:.4g}", limit)
 
 
 def _verdict(bad: bool, good: bool, shown: str, limit: float) -> _Comparison:
@@ -229,7 +269,10 @@ def _verdict(bad: bool, good: bool, shown: str, limit: float) -> _Comparison:
 
 def _bad(metric: CheckMetric, window: Window, limit: float) -> _Side:
     if metric is CheckMetric.error_rate:
-        return _Side(window.errors, window.requests)
+        excuse = _excuse(window)
+        left_out = min(excuse.left_out, window.errors)
+        doubtful = min(excuse.doubtful, window.errors - left_out)
+        return _Side(window.errors - left_out - doubtful, window.requests - left_out - doubtful, doubtful)
     if metric is CheckMetric.answers_differ:
         return _Side(window.different, window.pairs or 0)
     latency = window.latency or {}

@@ -75,7 +75,9 @@ def _measured(was: RolloutStatus | None, now: RolloutStatus | None) -> Iterable[
     """Each failed measurement, and each that came to another verdict than the one before it in its step."""
     if was is None or now is None or now.analysis.last_measured_at == was.analysis.last_measured_at:
         return
-    last = now.analysis.measurements[-1]
+    last, before = now.analysis.measurements[-1], was.analysis.measurements[-1:]
+    if last.left_out and not (before and before[0].left_out):
+        yield EventNote("Warning", "AnswersLeftOut", last.message)
     in_step = [one.verdict for one in was.analysis.measurements if one.time >= (was.hold_started_at or "")]
     if last.verdict != "Fail" and in_step[-1:] == [last.verdict]:
         return

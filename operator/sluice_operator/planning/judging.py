@@ -1,7 +1,8 @@
 """Measurements in the course of a rollout: when one is taken, what is counted, and when a step is acquitted.
 
 A window holds what both versions did since it was opened: at the beginning of each hold (after the initialDelay), and
-anew when a passing one has seen so many requests that a fault to come would drown in it.
+anew when a passing one has seen so many requests that a fault to come would drown in it, or when the feature store is
+back and left one behind that says little.
 """
 
 from sluice_operator.api.analysis import OnInconclusive
@@ -33,9 +34,10 @@ def judge(s: Situation) -> ModelDeploymentStatus | None:
     awaited = any(question not in s.observed.answers for question in questions.needed(rules))
     if awaited or seconds_to_measurement(s.resource, s.now) > 0:
         return None
-    counted = _count(s.rollout.analysis, analysis.judge(rules, _seen(s)), stamp(s.now))
-    full = counted.measurements[-1].requests >= FULL * rules.min_requests
-    if full and counted.measurements[-1].verdict == "Pass":
+    judgement = analysis.judge(rules, _seen(s))
+    counted = _count(s.rollout.analysis, judgement, stamp(s.now))
+    full = judgement.requests >= FULL * rules.min_requests
+    if (full and judgement.verdict == "Pass") or judgement.renew:
         counted = _opened(counted, stamp(s.now))
     return s.progress(analysis=counted, **comparing.noted(s))
 
@@ -71,6 +73,7 @@ def _count(counts: AnalysisStatus, judgement: analysis.Judgement, at: str) -> An
         verdict=verdict,
         requests=judgement.requests,
         message=judgement.message,
+        left_out=judgement.left_out,
         checks=list(judgement.checks),
     )
     return counts.model_copy(

@@ -149,7 +149,8 @@ def undecided(s: Situation) -> Failure | None:
         return None
     if seconds_since(held_since, s.now) < hold_seconds(s.resource) + seconds(rules.inconclusive_deadline):
         return None
-    message = f"no verdict within inconclusiveDeadline {rules.inconclusive_deadline}"
+    last = f"; the last measurement: {counts.measurements[-1].message}" if counts.measurements else ""
+    message = f"no verdict within inconclusiveDeadline {rules.inconclusive_deadline}{last}"
     return Failure(reason="AnalysisInconclusive", message=message)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sluice_operator.api.scalars import seconds
 from sluice_operator.api.status import Phase
-from sluice_operator.planning import comparing, polling
+from sluice_operator.planning import comparing, outages, polling
 from sluice_operator.planning.clock import seconds_since
 from sluice_operator.planning.situation import (
     HELD,
@@ -64,6 +64,8 @@ def _measuring_times(s: Situation) -> Iterable[float]:
         yield seconds_to_window(s.resource, s.now)
     left = seconds_to_measurement(s.resource, s.now)
     yield left if left > 0 else ROUTER_POLL
+    if outages.witness(s.resource, s.observed.records):
+        yield outages.LOOK_SECONDS
 
 
 def _seconds_to_be_ready(s: Situation, waiting_since: str) -> float:

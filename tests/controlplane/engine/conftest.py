@@ -30,7 +30,7 @@ class NoTraffic:
         return ()
 
     async def windows(
-        self, key: Any, router_ips: Sequence[str] | None, model_pod_ips: Mapping[str, Sequence[str]]
+        self, key: Any, router_ips: Sequence[str] | None, model_pod_ips: Mapping[str, Sequence[str]], *_: Any
     ) -> Mapping[str, Window] | None:
         return None
 

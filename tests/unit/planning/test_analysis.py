@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sluice_operator.api.analysis import Analysis, CheckMetric
 from sluice_operator.planning import analysis
 from sluice_operator.planning.analysis import Measured, judge
 from sluice_operator.planning.histograms import above, quantile
-from sluice_operator.planning.observed import Answer, Window
+from sluice_operator.planning.observed import Answer, Excuse, Window
 
 GOLDEN = Path(__file__).parent / "golden" / "judgement.json"
 
@@ -93,6 +94,79 @@ def test_a_silent_pod_is_an_error_for_latency_only() -> None:
     assert judge(rules(RATE), measured(canary)).verdict == "Pass"
     assert judge(rules(P99), measured(canary)).verdict == "Error"
     assert judge(rules(P99_TIMES), measured(latencies(900, 0), canary)).verdict == "Error"
+
+
+def excused(window: Window, **excuse: Any) -> Window:
+    return replace(window, excuse=Excuse(**excuse))
+
+
+DIFFER = {"metric": "answersDiffer", "max": 0.01}
+EXCUSED = {
+    "an outage alone": (RATE, excused(errors(500, 500), left_out=500), None, "Inconclusive", 0),
+    "an outage among good answers": (RATE, excused(errors(700, 500), left_out=500), None, "Pass", 200),
+    "an outage hides nothing else": (RATE, excused(errors(700, 550), left_out=500), None, "Fail", 200),
+    "too few are left": (RATE, excused(errors(540, 520), left_out=500), None, "Inconclusive", 40),
+    "in doubt alone": (RATE, excused(errors(500, 500), doubtful=500), None, "Inconclusive", 0),
+    "in doubt among good answers": (RATE, excused(errors(700, 100), doubtful=100), None, "Inconclusive", 600),
+    "a few in doubt among many": (RATE, excused(errors(10_000, 50), doubtful=50), None, "Pass", 9950),
+    "in doubt beside faults of its own": (RATE, excused(errors(700, 150), doubtful=100), None, "Fail", 600),
+    "more is excused than the routers saw": (
+        RATE,
+        excused(errors(500, 10), left_out=12, doubtful=3),
+        None,
+        "Pass",
+        490,
+    ),
+    "as bad as stable in the outage": (
+        *(TIMES, excused(errors(500, 300), left_out=300), excused(errors(9500, 95), left_out=90), "Pass", 200),
+    ),
+    "worse than stable beside the outage": (
+        *(TIMES, excused(errors(500, 340), left_out=300), excused(errors(9500, 95), left_out=90), "Fail", 200),
+    ),
+    "too little is left of stable": (
+        *(TIMES, errors(500, 50), excused(errors(500, 480), left_out=480), "Inconclusive", 500),
+    ),
+    "stable's doubts are the canary's": (
+        *(TIMES, errors(500, 50), excused(errors(5000, 500), doubtful=500), "Inconclusive", 500),
+    ),
+    "slow for want of the store": (P99, excused(latencies(100, 100), clouded=True), None, "Inconclusive", 200),
+    "fast for want of the store": (P99, excused(latencies(200, 0), clouded=True), None, "Inconclusive", 200),
+    "slow beside a stable that missed it": (
+        *(P99_TIMES, latencies(900, 100), excused(latencies(9990, 10), clouded=True), "Inconclusive", 1000),
+    ),
+    "other answers for want of the store": (
+        *(DIFFER, replace(excused(errors(100, 0), clouded=True), pairs=100, different=90), None, "Inconclusive", 100),
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "canary", "stable", "verdict", "judged"), EXCUSED.values(), ids=EXCUSED)
+def test_what_the_feature_store_is_to_blame_for(
+    check: Any, canary: Any, stable: Any, verdict: Any, judged: Any
+) -> None:
+    found = judge(rules(check), measured(canary, stable, copied=True))
+    assert (found.verdict, found.requests) == (verdict, judged), found.message
+    assert found.left_out == canary.excuse.left_out
+    told = f"{found.left_out} answers are left out: the feature store was away"
+    assert (told in found.message) == (found.left_out > 0)
+    assert ("errors are in doubt" in found.message) == (canary.excuse.doubtful > 0)
+
+
+@pytest.mark.parametrize(("over", "errors_left", "renewed"), [(True, 0, True), (False, 0, False), (True, 400, False)])
+def test_a_window_that_an_outage_has_spoilt_is_renewed_when_it_is_over(
+    over: bool, errors_left: int, renewed: bool
+) -> None:
+    canary = excused(errors(700, 100 + errors_left), doubtful=100, clouded=True, over=over)
+    assert judge(rules(RATE), measured(canary)).renew is renewed
+    other = excused(errors(700, 0), clouded=True, over=over)
+    assert judge(rules(P99), measured(latencies(900, 0), other)).renew is over
+
+
+def test_errors_that_a_silent_pod_has_not_explained_are_not_held_against_a_version() -> None:
+    silent = replace(errors(100, 50), excuse=None)
+    assert judge(rules(RATE), measured(silent)).verdict == "Error"
+    assert judge(rules(RATE), measured(replace(errors(100, 0), excuse=None))).verdict == "Pass"
+    assert judge(rules(TIMES), measured(errors(500, 50), replace(errors(9000, 9), excuse=None))).verdict == "Error"
 
 
 def test_a_dry_run_is_shown_and_never_counted() -> None:

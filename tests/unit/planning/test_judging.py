@@ -7,7 +7,7 @@ import pytest
 
 from sluice_operator.api.status import Phase
 from sluice_operator.planning import questions
-from sluice_operator.planning.observed import Answer, Problem, Window
+from sluice_operator.planning.observed import Answer, Excuse, Problem, Window
 from sluice_operator.planning.waking import GATE_POLL, ROUTER_POLL
 
 from .world import World, make_spec
@@ -77,6 +77,30 @@ def test_a_window_goes_on_until_it_is_full_of_good_requests() -> None:
     assert (measurements(world).passed, measurements(world).windows) == (3, 2)
     see(world, Window(5000, 500)).wait(5.1)
     assert (measurements(world).failed, measurements(world).windows) == (1, 2)
+
+
+def test_an_outage_of_the_feature_store_holds_the_rollout_and_is_told_once() -> None:
+    world = see(rolling(), Window(300, 300, excuse=Excuse(left_out=300, clouded=True))).wait(5.1).wait(5.1)
+    found = measurements(world)
+    assert (found.inconclusive, found.failed, found.windows) == (2, 0, 1)
+    assert found.measurements[-1].left_out == 300
+    assert "300 answers are left out: the feature store was away" in found.measurements[-1].message
+    assert reasons(world).count("AnswersLeftOut") == 1
+    # When the store is back, then the window begins anew, and the rollout goes on
+    see(world, Window(310, 300, excuse=Excuse(left_out=300, clouded=True, over=True))).wait(5.1)
+    assert measurements(world).windows == 2
+    see(world, GOOD).wait(5.1)
+    assert (measurements(world).passed, measurements(world).windows) == (1, 2)
+
+
+def test_an_outage_beyond_the_deadline_is_why_it_is_taken_back() -> None:
+    world = see(rolling(hold="1s"), Window(300, 300, excuse=Excuse(left_out=300)))
+    for _ in range(13):
+        world.wait(5.1)
+    blocked = world.status.blocked
+    assert blocked
+    assert blocked.reason == "AnalysisInconclusive"
+    assert "the feature store was away" in blocked.message
 
 
 def test_the_failure_limit_is_strict() -> None:

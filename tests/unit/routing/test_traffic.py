@@ -1,6 +1,7 @@
 """The observer against HTTP servers that answer what routers and runtimes answer."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -8,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from sluice_operator.cluster.traffic import TrafficObserver
-from sluice_operator.planning.observed import RouterPod, Window
+from sluice_operator.planning.observed import Excuse, RouterPod, Window
+from sluice_operator.planning.outages import LOOK_SECONDS
 from support.answering import answering
 
 V1, V2 = "0123456789", "abcdef0123"
@@ -61,6 +63,58 @@ async def pods() -> AsyncIterator[Pods]:
     pods = Pods()
     async with answering(pods.answer, "/stats", "/metrics") as pods.port:
         yield pods
+
+
+def store_text(refused: int, answered: int, lost: int, useless: int = 0, started_at: float = NOW - 500) -> str:
+    """A runtime that asks a feature store; all that it refuses is an error."""
+    calls = 'sluice_feature_store_calls_total{model="m",revision="r"'
+    return runtime_text(answered, refused, started_at, errors=refused) + (
+        f'sluice_rejections_total{{model="m",reason="feature_store",revision="r"}} {refused}\n'
+        f'sluice_rejections_total{{model="m",reason="features",revision="r"}} 1000\n'
+        f'{calls},outcome="answered"}} {answered}\n'
+        f'{calls},outcome="timeout"}} {lost}\n{calls},outcome="unreachable"}} {lost}\n'
+        f'{calls},outcome="status"}} {useless}\n'
+    )
+
+
+@dataclass
+class Clock:
+    """Unix time that passes when it is told to."""
+
+    now: float = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Watched:
+    """A rollout of two versions that ask a feature store: stable on POD_1, the canary on POD_2."""
+
+    pods: Pods
+    observer: TrafficObserver
+    clock: Clock
+
+    async def look(self, **texts: str | None) -> Window:
+        """A look later the canary's window, where `stable` and `canary` tell this, or nothing (None)."""
+        self.clock.now += LOOK_SECONDS
+        self.pods.texts[ROUTER_1] = router_text({V1: (0, 0), V2: (0, 0)})
+        for name, ip in (("stable", POD_1), ("canary", POD_2)):
+            text = texts.get(name, self.pods.texts.get(ip))
+            self.pods.texts.pop(ip, None)
+            self.pods.texts |= {ip: text} if text is not None else {}
+        found = await self.observer.windows("k", [ROUTER_1], {V1: [POD_1], V2: [POD_2]}, V1)
+        return (found or {}).get(V2, Window())
+
+
+@asynccontextmanager
+async def watching(pods: Pods) -> AsyncIterator[Watched]:
+    clock = Clock()
+    async with aiohttp.ClientSession() as http:
+        observer = TrafficObserver(http, router_port=pods.port, runtime_port=pods.port, clock=clock)
+        watched = Watched(pods, observer, clock)
+        await watched.look(stable=store_text(0, 10, 0), canary=store_text(0, 10, 0))
+        yield watched
 
 
 @pytest.fixture
@@ -190,3 +244,44 @@ async def test_where_only_runtimes_count_a_silent_one_is_a_metrics_fault(pods: P
     assert await observer.windows("k", None, models) == {}
     del pods.texts[POD_2]
     assert await observer.windows("k", None, models) is None
+
+
+async def test_errors_while_stables_calls_get_no_answer_are_the_feature_stores(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        seen = await watched.look(stable=store_text(0, 20, 0), canary=store_text(0, 20, 0))
+        assert seen.excuse == Excuse()
+        seen = await watched.look(stable=store_text(1, 20, 4), canary=store_text(7, 20, 4))
+        assert seen.excuse == Excuse(left_out=7, clouded=True)
+        await watched.look(stable=store_text(1, 30, 4), canary=store_text(7, 30, 4))
+        seen = await watched.look(stable=store_text(1, 40, 4), canary=store_text(7, 40, 4))
+        assert seen.excuse == Excuse(left_out=7, clouded=True, over=True)
+        watched.observer.open_window("k")
+        seen = await watched.look(stable=store_text(1, 50, 4), canary=store_text(7, 50, 4))
+        assert seen.excuse == Excuse()
+
+
+async def test_errors_while_stables_calls_are_answered_are_the_canarys(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        for look in range(1, 5):
+            seen = await watched.look(
+                stable=store_text(0, 10 + 10 * look, 0, useless=3 * look), canary=store_text(7 * look, 10, 4 * look)
+            )
+        assert seen.excuse == Excuse(doubtful=7), "of the newest slice the next one decides"
+
+
+async def test_pods_that_restart_and_pods_that_come_are_counted_from_zero(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        started = watched.clock.now + 1
+        seen = await watched.look(
+            stable=store_text(0, 0, 2, started_at=started), canary=store_text(5, 0, 1, started_at=started)
+        )
+        assert seen.excuse == Excuse(left_out=5, clouded=True)
+
+
+async def test_while_a_pod_is_silent_nothing_is_told_of_its_errors_and_nothing_is_lost(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        assert (await watched.look(stable=store_text(1, 10, 4), canary=None)).excuse is None
+        seen = await watched.look(stable=None, canary=store_text(7, 10, 4))
+        assert seen.excuse is not None
+        seen = await watched.look(stable=store_text(1, 10, 8), canary=store_text(9, 10, 8))
+        assert seen.excuse == Excuse(left_out=9, clouded=True)

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from controlplane.crd.definition import try_apply
-from controlplane.crd.test_bad_input import OWN_FEATURES, TABLE, Refused, features, manifest, materialized
+from controlplane.crd.refused import OWN_FEATURES, Refused, features, manifest, materialized
+from controlplane.crd.test_bad_input import TABLE
 from sluice_operator.api import crd
 from sluice_operator.cli import schema, validate
 from sluice_operator.cli.documents import Document, read

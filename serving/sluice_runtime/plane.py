@@ -177,6 +177,7 @@ class Plane:
             model.batcher.submit(work)
 
         work.ask(model.lookup, draft, model.batcher, queue, request.trace)
+        intake.furnish(draft)
         return work
 
     def _queue(

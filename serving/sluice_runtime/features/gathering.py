@@ -157,15 +157,16 @@ class Gathering:
                 waiting.append(key)
             else:
                 entry.waiters.append(waiter)
-        if waiting:
-            self._lines.join(waiting, waiter, self._loop.time())
-            if self._calls or self._flush_handle is not None:
-                # One turn of the loop later: what arrives together is asked for together.
-                self._flush_soon()
-            else:
-                # Nobody is there to share a call with.
-                self._flush()
+        if not waiting:
+            return
+        now = self._loop.time()
+        if self._calls or self._flush_handle is not None or len(waiting) > self._most_keys:
+            self._lines.join(waiting, waiter, now)
+            self._flush_soon()
             self._expire_later()
+        else:
+            # Nobody is there to share a call with, and nobody waits for a turn.
+            self._launch(self._whole([Entry(key, [waiter]) for key in waiting], now))
 
     def leave(self, keys: Sequence[Key], waiter: Waiter) -> None:
         """Do not tell this one any more, and do not ask for what nobody wants."""
@@ -206,17 +207,21 @@ class Gathering:
 
     def _flush_soon(self) -> None:
         if self._flush_handle is None and len(self._calls) < LANES:
+            # One turn of the loop later: what arrives together is asked for together.
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_handle = None
         while len(self._calls) < LANES and (part := self._take()):
-            call = _Call(self, part)
-            self._calls.add(call)
-            try:
-                call.asked = self._ask([entry.key for entry in part.entries], call)
-            except Exception as error:
-                self._loop.call_soon(self.came, call, error)
+            self._launch(part)
+
+    def _launch(self, part: _Part) -> None:
+        call = _Call(self, part)
+        self._calls.add(call)
+        try:
+            call.asked = self._ask([entry.key for entry in part.entries], call)
+        except Exception as error:
+            self._loop.call_soon(self.came, call, error)
 
     def _take(self) -> _Part | None:
         """What goes into the next call, if there may be one: parts of refused ones and what has gathered, in turn."""
@@ -231,12 +236,12 @@ class Gathering:
 
     def _gathered(self, now: float) -> _Part | None:
         entries = self._lines.take(self._most_keys, now)
-        if not entries:
-            return None
+        return self._whole(entries, now) if entries else None
+
+    def _whole(self, entries: list[Entry], now: float) -> _Part:
         for entry in entries:
             self._flying[entry.key] = entry
-        trial = _Trial(_FEW_PARTS if self._doubted else MOST_PARTS, now)
-        return _Part(entries, trial)
+        return _Part(entries, _Trial(_FEW_PARTS if self._doubted else MOST_PARTS, now))
 
     def _part_again(self, now: float) -> _Part | None:
         while self._again:

@@ -138,7 +138,7 @@ class Lookup:
         self._timer: asyncio.TimerHandle | None = None
         self._started = time.perf_counter()
 
-    def begin(self, cached: Callable[[Key, float], Row | None], now: float) -> None:
+    def begin(self, kept: Callable[[Key, float], Row | None], now: float) -> None:
         """Answer from the cache, or wait for the store.
 
         Raises:
@@ -148,23 +148,24 @@ class Lookup:
         for key in dict.fromkeys(self._keys):
             if key is _NOBODY:
                 continue
-            row = cached(key, now)
+            row = kept(key, now)
             if row is None:
                 missing.append(key)
             else:
                 self._found[key] = row
         if len(missing) > MOST_ENTITIES:
             raise RequestError(Kind.INVALID, f"a request asks for {MOST_ENTITIES} entities at most")
-        self._source.metrics.keys("cache", len(self._found))
-        new = sum(not self._gathering.joins(key) for key in missing)
-        self._source.metrics.keys("shared", len(missing) - new)
+        cached, new = len(self._found), sum(not self._gathering.joins(key) for key in missing)
         refusal = self._gathering.refusal(new) if new else None
+        if refusal is None and missing:
+            self._wait(missing)
+        # What is counted can wait until the store has been asked.
+        self._source.metrics.keys("cache", cached)
+        self._source.metrics.keys("shared", len(missing) - new)
         if refusal is not None:
             self._found.update(dict.fromkeys(missing, refusal))
-        elif missing:
-            self._wait(missing)
-            return
-        self._finish()
+        if not self._missing:
+            self._finish()
 
     def forget(self) -> None:
         """The caller is gone."""
@@ -185,10 +186,9 @@ class Lookup:
 
     def _wait(self, missing: Sequence[Key]) -> None:
         self._missing = set(missing)
-        loop = asyncio.get_running_loop()
-        # The loop's clock has whole milliseconds; one more makes sure that the deadline has passed.
-        self._timer = loop.call_at(self._deadline + 0.001, self._late)
         self._gathering.join(missing, self)
+        # The loop's clock has whole milliseconds; one more makes sure that the deadline has passed.
+        self._timer = asyncio.get_running_loop().call_at(self._deadline + 0.001, self._late)
 
     def _late(self) -> None:
         self._gathering.leave([*self._missing], self)

@@ -45,12 +45,17 @@ class Fetched(Protocol):
 
 @dataclass(slots=True)
 class Draft:
-    """A request's inputs as far as they are known. `asked`: what only the store can say."""
+    """A request's inputs as far as they are known. `asked`: what only the store can say. `absent`: still to be made.
+
+    `now`: the time of the request, in seconds since 1970.
+    """
 
     tensors: dict[str, Tensor]
     rows: int
     findings: Findings
+    now: float
     gaps: list[Gap] = field(default_factory=list)
+    absent: list[Filled] = field(default_factory=list)
     entities: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -124,11 +129,9 @@ class Intake:
         """
         rows = self._check(given)
         tensors = {name: tensor for name, tensor in given.items() if name not in self._keys_alone}
-        draft = Draft(tensors, rows, Findings(self._count))
-        if self._filled:
-            now = self._now()
-            for filled in self._filled.values():
-                self._fill(draft, filled, now)
+        draft = Draft(tensors, rows, Findings(self._count), self._now() if self._filled else 0.0)
+        for filled in self._filled.values():
+            self._fill(draft, filled)
         if draft.gaps:
             draft.entities = self._keys(given, draft)
         return draft
@@ -140,6 +143,7 @@ class Intake:
             RequestError: INVALID or FEATURES, naming what breaks the contract.
         """
         notes: list[str] = []
+        self.furnish(draft)
         if fetched is not None:
             for gap in draft.gaps:
                 filled_in(draft.tensors, gap, fetched.values[gap.feature])
@@ -149,14 +153,20 @@ class Intake:
         notes += draft.findings.told()
         return draft.tensors, _written(notes)
 
-    def _fill(self, draft: Draft, filled: Filled, now: float) -> None:
+    def furnish(self, draft: Draft) -> None:
+        """Make the inputs that did not come, without their features: there is time for it while the store is asked."""
+        for filled in draft.absent:
+            draft.tensors[filled.spec.name] = filled.made(draft.rows, draft.now)
+        draft.absent.clear()
+
+    def _fill(self, draft: Draft, filled: Filled) -> None:
         name = filled.spec.name
         tensor = draft.tensors.get(name)
         if tensor is not None:
-            draft.tensors[name], gaps = filled.open(tensor, now)
+            draft.tensors[name], gaps = filled.open(tensor, draft.now)
             draft.gaps += gaps
             return
-        draft.tensors[name] = filled.made(draft.rows, now)
+        draft.absent.append(filled)
         if draft.rows:
             draft.gaps += filled.gaps()
             for rule in filled.imputed:

@@ -175,6 +175,7 @@ async def test_who_waits_when_it_ends_is_told() -> None:
 async def test_more_keys_than_can_wait_are_refused_and_large_requests_leave_room_for_others() -> None:
     gathering = Gathering(asking(Held()), seconds=PATIENT, most_keys=8)
     gathering.join([(-number,) for number in range(10_000, 10_000 + 8 * LANES)], Counting())
+    await asyncio.sleep(0)
     most = MOST_WAITING - LEFT_FOR_SMALL
     refused = gathering.refusal(most + 1)
     assert refused is not None

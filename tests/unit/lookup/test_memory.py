@@ -1,7 +1,6 @@
 """What a pod remembers of the store: rows for a while, and an outage for a shorter one."""
 
 import math
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,16 +27,16 @@ def test_the_row_that_was_longest_unused_makes_room() -> None:
 def test_rows_of_many_values_and_of_long_texts_take_the_room_of_more() -> None:
     cache = Cache(seconds=10, most=100, values=6)
     for number in range(3):
-        cache.put((number,), replace(row(0), values=(1.0, 2.0)), 0.0)
+        cache.put((number,), row(0)._replace(values=(1.0, 2.0)), 0.0)
     assert len(cache) == 3
-    cache.put((0,), replace(row(0), values=("x" * 63, "y")), 0.0)
+    cache.put((0,), row(0)._replace(values=("x" * 63, "y")), 0.0)
     assert len(cache) == 3, "a row that is put again takes the place that it had"
-    cache.put((4,), replace(row(0), values=("x" * 64, "y")), 0.0)
+    cache.put((4,), row(0)._replace(values=("x" * 64, "y")), 0.0)
     assert [key for key in range(5) if cache.get((key,), 1.0)] == [0, 4]
     assert cache.get((0,), 11.0) is None
-    cache.put((5,), replace(row(0), values=(1.0, 2.0, 3.0)), 11.0)
+    cache.put((5,), row(0)._replace(values=(1.0, 2.0, 3.0)), 11.0)
     assert len(cache) == 2
-    cache.put((6,), replace(row(0), values=("x" * 1000,)), 0.0)
+    cache.put((6,), row(0)._replace(values=("x" * 1000,)), 0.0)
     assert len(cache) == 0, "what is larger than all of it is not kept"
 
 

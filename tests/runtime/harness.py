@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from onnx import ModelProto
 
 from sluice.config import RuntimeConfig
@@ -104,6 +105,11 @@ class Running:
         """Resident bytes of the process."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def cpu_seconds(self) -> float:
+        """What the process has spent, in user and in kernel mode."""
+        used = psutil.Process(self.process.pid).cpu_times()
+        return used.user + used.system
 
     def ready(self) -> bool:
         """True when the readiness probe is answered with 200."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from sluice.config import RuntimeConfig
@@ -109,7 +109,7 @@ class Running:
     def cpu_seconds(self) -> float:
         """What the process has spent, in user and in kernel mode."""
         used = psutil.Process(self.process.pid).cpu_times()
-        return used.user + used.system
+        return float(used.user + used.system)
 
     def ready(self) -> bool:
         """True when the readiness probe is answered with 200."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sluice_operator.api import crd
@@ -39,3 +40,9 @@ def try_apply(kube: Kube, manifest: Mapping[str, Any] | str) -> Answer:
         return Answer(True, kube.run(*words, stdin=text))
     except KubectlError as refusal:
         return Answer(False, str(refusal))
+
+
+@cache
+def said_to(kube: Kube, text: str) -> Answer:
+    """What is said to a manifest of something that is not there: always the same, so it is asked for once."""
+    return try_apply(kube, text)

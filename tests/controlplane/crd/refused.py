@@ -1,7 +1,11 @@
 """A manifest that must be refused, and parts that manifests are made of."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
+
+from controlplane.crd.definition import Answer, said_to
+from support.kube import Kube
 
 GOOD_URI = "https://models.example/store-revenue-1.tar.gz"
 
@@ -18,6 +22,10 @@ class Refused:
 
     def manifest(self) -> dict[str, Any]:
         return manifest({"model": {"uri": GOOD_URI, **self.model}, **self.spec}, self.name)
+
+    def answer(self, kube: Kube) -> Answer:
+        """What the API server says to it."""
+        return said_to(kube, json.dumps(self.manifest()))
 
 
 def manifest(spec: dict[str, Any], name: str = "store-revenue") -> dict[str, Any]:

@@ -69,7 +69,7 @@ TABLE = (
 
 @pytest.mark.parametrize("refused", TABLE, ids=[row.case for row in TABLE])
 def test_bad_input_is_refused_with_the_field_and_the_reason(kube: Kube, refused: Refused) -> None:
-    answer = try_apply(kube, refused.manifest())
+    answer = refused.answer(kube)
     assert not answer.accepted
     assert [text for text in refused.told if text not in answer.text] == [], answer.text
 

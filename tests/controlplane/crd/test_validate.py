@@ -44,7 +44,7 @@ def judged(found: Any) -> list[dict[str, Any]]:
 def test_what_the_api_server_refuses_is_refused_with_the_field(kube: Kube, refused: Refused) -> None:
     found = judged(refused.manifest())
     assert found, "accepted"
-    assert not try_apply(kube, refused.manifest()).accepted
+    assert not refused.answer(kube).accepted
     told = " ".join(f"{entry['path']} {entry['message']}" for entry in found)
     assert [text for text in refused.told if text not in told] == [], told
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from integrations.environments import environment
 from integrations.registries.fetching import config_for, digest_at, refusal_of
-from integrations.registries.servers import MLFLOW, PATIENCE, Server, mlflow_server
+from integrations.registries.servers import MLFLOW, PATIENCE, Server
 from integrations.stores.conftest import s3_store
 from integrations.stores.lines import line_to, nothing
 from integrations.stores.packing import Shelf
@@ -25,12 +23,6 @@ from unit.store.packages import make_package
 __all__ = ["s3_store"]
 
 REGISTER = Path(__file__).with_name("register.py")
-
-
-@pytest.fixture(scope="module")
-def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow") / "server") as server:
-        yield server
 
 
 def register(server: Server, name: str, *wanted: str) -> list[str]:
@@ -57,8 +49,8 @@ def at(server: Server) -> dict[str, dict[str, str]]:
 
 def test_each_way_to_register_a_package_can_be_served(mlflow: Server, tmp_path: Path) -> None:
     package = make_package(tmp_path / "package")
-    (package / "code").mkdir()
-    (package / "code/notes with space.txt").write_text("deeper")
+    (package / "notes").mkdir()
+    (package / "notes/of the author.txt").write_text("deeper")
     archive = tmp_path / "iris-1.tar.gz"
     write_archive(package, archive)
     digest = package_digest(package)

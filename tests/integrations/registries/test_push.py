@@ -15,7 +15,7 @@ import pytest
 
 from integrations.environments import environment
 from integrations.registries.fetching import digest_at
-from integrations.registries.servers import HTPASSWD, MLFLOW, PASSWORD, USER, Server, mlflow_server, oci_registry
+from integrations.registries.servers import HTPASSWD, MLFLOW, PASSWORD, USER, Server, oci_registry
 from sluice.package import open_package
 from unit.store.packages import make_package
 
@@ -85,12 +85,14 @@ def test_a_stranger_is_refused_in_one_line(registry: Server, tmp_path: Path) -> 
         assert err.count("\n") == 1
 
 
-def test_the_models_of_an_mlflow_server_are_listed(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+def test_the_models_of_an_mlflow_server_are_listed(mlflow: Server, tmp_path: Path) -> None:
     package = make_package(tmp_path / "package")
-    with mlflow_server(tmp_path_factory.mktemp("mlflow") / "server") as server:
-        register(server, "iris", package, tmp_path)
-        status, found, err = sluice({}, "list", "models:/", "--endpoint", server.url)
+    register(mlflow, "iris", package, tmp_path)
+    register(mlflow, "not iris", package, tmp_path)
+    status, everything, err = sluice({}, "list", "models:/", "--endpoint", mlflow.url)
     assert status == 0, err
+    assert {"iris", "not iris"} <= {entry["model"] for entry in everything}
+    found = [entry for entry in everything if entry["model"] == "iris"]
     assert [(entry["model"], entry["version"], entry["uri"]) for entry in found] == [
         ("iris", "1", "models:/iris/1"),
         ("iris", "2", "models:/iris/2"),

@@ -52,13 +52,14 @@ class _Strict(BaseModel):
 class Store(_Strict):
     """The feature store: a feature server of Feast's. `url`: shown in messages, so no place for a password; `token`:
     `${NAME}` of a variable with a bearer token; `ca`: file with the certificate of a private CA; `batch`: rows in one
-    write; `timeout`: for each write.
+    write; `concurrency`: writes under way at once, where the online store takes several; `timeout`: for each write.
     """
 
     url: str = Field(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")
     token: str | None = Field(default=None, pattern=r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$")
     ca: str | None = None
     batch: int = Field(default=1000, ge=1, le=100_000)
+    concurrency: int = Field(default=1, ge=1, le=32)
     timeout: Duration = timedelta(seconds=60)
 
 

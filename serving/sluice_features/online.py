@@ -35,7 +35,9 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 
 
 class OnlineStore:
-    """A feature server. `pause` waits so many seconds between attempts; `transport`: in place of the network."""
+    """A feature server, which several threads may ask. `pause` waits so many seconds between attempts; `transport`: in
+    place of the network; `batch`, `concurrency`: how it is to be written to.
+    """
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class OnlineStore:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._secrets, self._pause = context.secrets, pause
+        self.batch, self.concurrency = store.batch, store.concurrency
         self._url = store.url.rstrip("/")
         token = None if store.token is None else self._secrets.filled(store.token)
         verify = ssl.create_default_context()

@@ -34,13 +34,16 @@ class Violation(_Told):
 
 
 class ViewReport(_Told):
-    """One view. `rows`: read; `entities`: keys among them; `written`: rows that the store has taken."""
+    """One view. `rows`: read; `entities`: keys among them; `written`: rows that the store has taken; `doubtful`: rows
+    of writes that failed, of which the store may have taken some.
+    """
 
     view: str
     source: str
     rows: int = 0
     entities: int = 0
     written: int = 0
+    doubtful: int = 0
     newest: datetime | None = None
     violations: list[Violation] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)

@@ -53,12 +53,16 @@ def view(source: str, **asked: Any) -> dict[str, Any]:
 
 
 def definitions(
-    folder: Path, sources: dict[str, Any], views: list[dict[str, Any]], environ: dict[str, str] | None = None
+    folder: Path,
+    sources: dict[str, Any],
+    views: list[dict[str, Any]],
+    environ: dict[str, str] | None = None,
+    concurrency: int = 1,
 ) -> Features:
     """A features.yaml in a folder, with a service for each view."""
     document = {
         "project": "shop",
-        "store": {"url": "http://127.0.0.1:1", "batch": 16},
+        "store": {"url": "http://127.0.0.1:1", "batch": 16, "concurrency": concurrency},
         "entities": [{"name": "store_id"}],
         "sources": sources,
         "views": views,

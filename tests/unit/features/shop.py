@@ -42,7 +42,7 @@ def document(**changes: Any) -> dict[str, Any]:
     }
     return {
         "project": "shop",
-        "store": {"url": "http://feast.test", "batch": 2},
+        "store": {"url": "http://feast.test", "batch": 2, "concurrency": 1},
         "entities": [{"name": "store_id"}],
         "sources": {"files": {"parquet": {"tables": "stores.parquet"}}},
         "views": [view],

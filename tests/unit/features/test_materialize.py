@@ -151,9 +151,40 @@ def test_a_write_that_fails_says_how_far_it_came_and_is_completed_by_the_next(an
     report = bring(features, feast)
     assert (report.result, report.reason, report.written) == ("Failed", Reason.FEATURES_UNAVAILABLE, 2)
     assert "no space" in report.message
-    assert "Written were 2 of 3 keys of stores; the others keep their old values" in report.message
+    told = (
+        "Written were 2 of 3 keys of stores, and perhaps some of 1 whose write failed; the others keep their old values"
+    )
+    assert told in report.message
     assert bring(features, feast).result == "Written"
     assert sorted(feast.kept) == [1, 2, 3]
+
+
+def test_of_several_writes_at_once_one_that_fails_fails_the_run_and_what_is_written_is_told(tmp_path: Path) -> None:
+    feast, features = FakeFeast(), shop(tmp_path, rows(40))
+    features = concurrent(features, 4)
+
+    def fault(request: httpx.Request) -> httpx.Response | None:
+        written = json.loads(request.content).get("df", {}).get("store_id", [])
+        return httpx.Response(500, text="no space") if 1 in written else None
+
+    feast.fault = fault
+    report = bring(features, feast)
+    assert (report.result, report.reason) == ("Failed", Reason.FEATURES_UNAVAILABLE)
+    assert report.written == len(feast.kept) < 40
+    assert (
+        f"Written were {report.written} of 40 keys of stores, and perhaps some of 2 whose write failed"
+        in report.message
+    )
+    feast.fault = lambda _: None
+    assert bring(features, feast).result == "Written"
+    assert sorted(feast.kept) == list(range(1, 41))
+
+
+def concurrent(features: Features, most: int) -> Features:
+    definition = features.definitions.store
+    assert definition is not None
+    changed = definition.model_copy(update={"concurrency": most})
+    return Features(features.definitions.model_copy(update={"store": changed}), features.context)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +239,20 @@ def test_values_that_the_store_did_not_take_are_told(tmp_path: Path) -> None:
     assert (report.result, report.reason) == ("Failed", Reason.FEATURES_INVALID)
     assert "such as size: 100.0, and not 5.0" in report.message
     assert "skip_dedup: true" in report.message
+
+
+def test_a_write_that_the_store_took_and_lost_is_found_wherever_it_was(tmp_path: Path) -> None:
+    """Feast over SQLite does so with writes that come at once."""
+
+    class Loses(FakeFeast):
+        def _write(self, columns: dict[str, list[Any]]) -> None:
+            if 299 not in columns["store_id"]:
+                super()._write(columns)
+
+    report = bring(concurrent(shop(tmp_path, rows(300)), 4), Loses())
+    assert (report.result, report.reason) == ("Failed", Reason.FEATURES_INVALID)
+    assert "such as size: None, and not 398.0" in report.message
+    assert "set store.concurrency: 1" in report.message
 
 
 def test_one_view_that_breaks_a_rule_keeps_the_others_from_being_written(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ demo-store: $(READY) ## what will store 42 earn: warehouse, features, training, 
 
 test: $(READY) cluster images ## unit, runtime, router, control plane, chart, architecture and e2e tests
 	@mkdir -p build
-	@$(PYTHON) -m pytest -q -p no:cacheprovider --ignore=tests/integrations --junitxml=build/test.xml
+	@$(PYTHON) -m pytest -q -p no:cacheprovider -n 2 --ignore=tests/integrations --junitxml=build/test.xml
 
 check: $(READY) ## ruff, mypy, import contracts, generated files fresh
 	@$(PYTHON) -m ruff check $(SOURCES)

@@ -20,7 +20,7 @@ from support.store import Store
 NAME = "m"
 SECRET = "m-tls"
 TAKEOVER_SECONDS = 15.0
-HEARD = 3.0
+HEARD = 10.0
 """What a busy machine may add until the test sees it."""
 ENDPOINT = {"tls": {"secretRef": {"name": SECRET}}, "http": "Disabled"}
 SCRIPT = Path(tls.__file__).with_name("tls_client.py")

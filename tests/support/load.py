@@ -54,12 +54,17 @@ class LostRecordsError(AssertionError):
 class Load:
     """A steady load on one endpoint, from a pod of its own, through the Service. Use as a context manager.
 
+    `bodies`: what is asked in turn; every row of the data set where they are not given.
+
     It reads the pod's log and not an attached stream: the log outlives an API server that goes away, so that every
     request made meanwhile is still accounted for.
     """
 
-    def __init__(self, kube: Kube, image: str, model: str, rate: float, name: str = "load") -> None:
+    def __init__(
+        self, kube: Kube, image: str, model: str, rate: float, *, name: str = "load", bodies: Sequence[Any] = ()
+    ) -> None:
         self.kube, self.image, self.model, self.rate, self.name = kube, image, model, rate, name
+        self.bodies = bodies or [packages.request_body(row) for row in packages.rows()]
         self.requests: list[Request] = []
         self.finished = threading.Event()
         self.problem: Exception | None = None
@@ -116,7 +121,7 @@ class Load:
             "timeout": REQUEST_TIMEOUT,
             "max_requests": MOST_REQUESTS,
             "max_seconds": MOST_SECONDS,
-            "bodies": [packages.request_body(row) for row in packages.rows()],
+            "bodies": self.bodies,
         }
         files = {"config.json": json.dumps(config, separators=(",", ":")), "load_client.py": CLIENT.read_text()}
         pod = python_pod(self.name, self.image, ["/files/load_client.py", "/files/config.json"])

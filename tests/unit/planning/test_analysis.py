@@ -130,7 +130,13 @@ EXCUSED = {
         *(TIMES, errors(500, 50), excused(errors(5000, 500), doubtful=500), "Inconclusive", 500),
     ),
     "slow for want of the store": (P99, excused(latencies(100, 100), clouded=True), None, "Inconclusive", 200),
-    "fast for want of the store": (P99, excused(latencies(200, 0), clouded=True), None, "Inconclusive", 200),
+    "fast by its defaults": (P99, excused(latencies(900, 0), clouded=True), None, "Pass", 900),
+    "fast in what it refused": (
+        *(P99, excused(replace(latencies(900, 0), errors=300), left_out=300, clouded=True), None, "Inconclusive", 600),
+    ),
+    "fast beside a stable that refused": (
+        *(P99, latencies(900, 0), excused(errors(700, 300), left_out=300, clouded=True), "Pass", 900),
+    ),
     "slow beside a stable that missed it": (
         *(P99_TIMES, latencies(900, 100), excused(latencies(9990, 10), clouded=True), "Inconclusive", 1000),
     ),
@@ -159,7 +165,7 @@ def test_a_window_that_an_outage_has_spoilt_is_renewed_when_it_is_over(
     canary = excused(errors(700, 100 + errors_left), doubtful=100, clouded=True, over=over)
     assert judge(rules(RATE), measured(canary)).renew is renewed
     other = excused(errors(700, 0), clouded=True, over=over)
-    assert judge(rules(P99), measured(latencies(900, 0), other)).renew is over
+    assert judge(rules(P99_TIMES), measured(latencies(900, 0), other)).renew is over
 
 
 def test_errors_that_a_silent_pod_has_not_explained_are_not_held_against_a_version() -> None:

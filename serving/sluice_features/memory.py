@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import duckdb
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from sluice_features.errors import FeaturesError, invalid
 
@@ -15,6 +16,11 @@ VARIABLE = "SLUICE_FEATURES_MEMORY"
 """Says it otherwise, in DuckDB's words: 512MB, 4GB."""
 
 LEAST, MOST = 256 * 1024**2, 1024**3
+
+READ_VARIABLE = "SLUICE_FEATURES_READ_MEMORY"
+"""Says otherwise how much is held of a Delta table, or of Parquet by URI, while it is read: 64MB."""
+
+LEAST_READ, MOST_READ = 32 * 1024**2, 256 * 1024**2
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -24,8 +30,22 @@ def duckdb_memory(environ: Mapping[str, str] = os.environ, limits: Iterable[Path
     """
     if chosen := environ.get(VARIABLE):
         return chosen
-    quarter = min((_bytes(path) for path in limits), default=MOST) // 4
-    return f"{min(MOST, max(LEAST, quarter)) // 1024**2}MiB"
+    return f"{min(MOST, max(LEAST, _container(limits) // 4)) // 1024**2}MiB"
+
+
+def read_memory(environ: Mapping[str, str] = os.environ, limits: Iterable[Path] = _LIMITS) -> int:
+    """Bytes of a table that are held while it is read where DuckDB does not read it itself: an eighth of what the
+    container may have, between LEAST_READ and MOST_READ.
+
+    Raises:
+        FeaturesError: FeaturesInvalid where READ_VARIABLE holds no amount of memory.
+    """
+    if chosen := environ.get(READ_VARIABLE):
+        try:
+            return max(1, int(TypeAdapter(ByteSize).validate_python(chosen)))
+        except ValidationError as error:
+            raise invalid(f"{READ_VARIABLE} is {chosen!r}, which is no amount of memory; write 64MB") from error
+    return min(MOST_READ, max(LEAST_READ, _container(limits) // 8))
 
 
 def duckdb_settings() -> dict[str, str]:
@@ -66,6 +86,10 @@ def too_little_memory(error: Exception) -> FeaturesError:
     return invalid(
         f"{words}; give the job more memory, or set {VARIABLE} (now {duckdb_memory()}), or read fewer columns"
     )
+
+
+def _container(limits: Iterable[Path]) -> int:
+    return min((_bytes(path) for path in limits), default=MOST)
 
 
 def _bytes(path: Path) -> int:

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 from sluice_features.datatypes import is_time
 from sluice_features.errors import FeaturesError, invalid, unavailable
 from sluice_features.memory import configure, too_little_memory
+from sluice_features.sources.bounded import BoundedDataset
 from sluice_features.sources.reading import Context, Window, batch_rows, quoted, selection, statement, unreadable
 from sluice_features.sources.types import Delta, DuckDb, Parquet
 
@@ -64,18 +65,23 @@ def open_files(
     source: Parquet | Delta, query: str | None, table: str | None, context: Context
 ) -> Iterator[DuckDbReading]:
     """Parquet or Delta tables; raises as `open_duckdb` does."""
+    datasets: list[BoundedDataset] = []
     with duckdb.connect() as connection:
         configure(connection)
         for name, place in source.tables.items():
             found = context.place(place)
-            if isinstance(source, Delta):
-                connection.register(name, delta_dataset(found, context))
-            elif "://" in found:
-                connection.register(name, parquet_dataset(found, context))
-            else:
+            if isinstance(source, Parquet) and "://" not in found:
                 _add_view(connection, name, local_files(found, context), context)
+                continue
+            of_kind = delta_dataset if isinstance(source, Delta) else parquet_dataset
+            datasets.append(BoundedDataset(found, of_kind(found, context), context))
+            connection.register(name, datasets[-1])
         only = next(iter(source.tables))
-        yield DuckDbReading(connection, selection(query, table or only), context)
+        try:
+            yield DuckDbReading(connection, selection(query, table or only), context)
+        except FeaturesError as error:
+            # DuckDB tells what failed in words alone, and not whether it may pass.
+            raise next((dataset.failed for dataset in datasets if dataset.failed), error) from error
 
 
 def local_files(place: str, context: Context) -> list[str]:
@@ -95,6 +101,8 @@ def parquet_dataset(place: str, context: Context) -> ds.Dataset:
         return ds.dataset(place, format="parquet", partitioning="hive")
     except FileNotFoundError as error:
         raise invalid(f"there is nothing at {context.secrets.scrubbed(place)}") from error
+    except pa.ArrowInvalid as error:
+        raise invalid(f"{context.secrets.scrubbed(place)} is no Parquet: {context.secrets.scrubbed(error)}") from error
     except (OSError, pa.ArrowException) as error:
         raise unreadable(place, error, context) from error
 

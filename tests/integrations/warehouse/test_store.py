@@ -74,7 +74,7 @@ def test_redis_that_keeps_rows_of_the_same_time_is_found_out(careful_redis: Onli
 
 
 def test_keys_whose_values_all_went_missing_are_told_as_missing(online: Online, tmp_path: Path) -> None:
-    sparse = {"features": [{**feature, "nullable": True} for feature in FEATURES]}
+    sparse: dict[str, Any] = {"features": [{**feature, "nullable": True} for feature in FEATURES]}
     assert online.bring(stores(tmp_path, moved(known(), hours=-2), **sparse)).result == "Written"
     # The first batches, of 16 keys each, have no value at all.
     gone: dict[str, Any] = {name: [None] * (STORES - 1) for name in ("size", "margin", "staff", "city", "is_open")}

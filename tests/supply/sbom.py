@@ -18,7 +18,7 @@ from localcluster.shell import run
 TOOLS = ("cyclonedx-bom==7.5.0", "cyclonedx-python-lib[json-validation]==11.12.0", "python-debian==1.1.1")
 LOCKS = {"runtime-gpu": layout.REPO / "serving" / "requirements-gpu.lock"}
 """Of images that are not built here, what their Python packages are installed from."""
-KINDS = ("operator", "runtime", "router", *LOCKS)
+KINDS = ("operator", "runtime", "router", "tools", *LOCKS)
 FOLDER = layout.REPO / "build" / "sbom"
 # A program that is no package of any kind, and so leaves no note of itself in the image.
 PROGRAMS = {"router": [f"pkg:github/envoyproxy/envoy@v{router.VERSION}"]}

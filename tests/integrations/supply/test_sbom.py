@@ -35,7 +35,12 @@ def locked(lock: str) -> dict[str, str]:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    ("kind", "lock"), [("runtime", "serving/requirements.lock"), ("operator", "operator/requirements.lock")]
+    ("kind", "lock"),
+    [
+        ("runtime", "serving/requirements.lock"),
+        ("operator", "operator/requirements.lock"),
+        ("tools", "serving/requirements-tools.lock"),
+    ],
 )
 def test_an_image_holds_every_dependency_in_the_locked_version(kind: str, lock: str) -> None:
     found = components(kind)

@@ -20,16 +20,13 @@ from dataclasses import dataclass, replace
 
 from sluice_operator.api.analysis import Analysis, Check, CheckMetric
 from sluice_operator.api.status import CheckResult, Verdict
-from sluice_operator.planning import evidence, outages
-from sluice_operator.planning.histograms import above as slower
-from sluice_operator.planning.histograms import count, quantile
-from sluice_operator.planning.observed import Answer, Excuse, Window
+from sluice_operator.planning import evidence, outages, shares
+from sluice_operator.planning.observed import Answer, Window
 from sluice_operator.planning.questions import check_id
 
 SHOWN = math.log(20.0)
 """Evidence that a canary is not worse by a difference that matters is enough at 95 %: each step asks for it anew."""
 
-_PERCENTILES = {CheckMetric.latency_p50: 0.5, CheckMetric.latency_p95: 0.95, CheckMetric.latency_p99: 0.99}
 _MATTERS = {
     CheckMetric.error_rate: 0.05,
     CheckMetric.latency_p50: 0.10,
@@ -79,19 +76,6 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class _Side:
-    """Bad requests of all requests. `doubtful`: further bad ones, which may have nothing to say of the version."""
-
-    bad: float
-    total: float
-    doubtful: float = 0.0
-
-    def with_doubtful(self) -> "_Side":
-        """As if they had."""
-        return _Side(self.bad + self.doubtful, self.total + self.doubtful)
-
-
-@dataclass(frozen=True)
 class _Comparison:
     """One limit of a check: its verdict without regard to minRequests."""
 
@@ -102,7 +86,7 @@ class _Comparison:
 
 def judge(rules: Analysis, seen: Measured) -> Judgement:
     """Judge what was seen against the limits."""
-    requests = _total(CheckMetric.error_rate, seen.canary)
+    requests = shares.total(CheckMetric.error_rate, seen.canary)
     enough = requests >= rules.min_requests
     asked = [check for check in rules.checks if seen.copied or check.metric is not CheckMetric.answers_differ]
     checks = tuple(_held_back(_check(rules, check, seen), enough) for check in asked)
@@ -111,19 +95,15 @@ def judge(rules: Analysis, seen: Measured) -> Judgement:
     said = "; ".join(check.message for check in counted if check.verdict == verdict)
     if verdict == "Inconclusive" and not enough and seen.canary:
         said = f"{requests} canary requests of the {rules.min_requests} that a verdict needs"
-    excuse = _excuse(seen.canary)
+    excuse = shares.excused(seen.canary)
     return Judgement(
         verdict,
         requests,
         "; ".join(filter(None, [said, *outages.told(excuse)])),
         checks,
         left_out=excuse.left_out,
-        renew=verdict == "Inconclusive" and any(_excuse(side).over for side in (seen.canary, seen.stable)),
+        renew=verdict == "Inconclusive" and any(shares.excused(side).over for side in (seen.canary, seen.stable)),
     )
-
-
-def _excuse(window: Window | None) -> Excuse:
-    return (window.excuse if window else None) or Excuse()
 
 
 def _held_back(result: CheckResult, enough: bool) -> CheckResult:
@@ -148,7 +128,7 @@ def _check(rules: Analysis, check: Check, seen: Measured) -> CheckResult:
         # JSON has no other numbers.
         value=_rounded(answer.value) if answer.value is not None and math.isfinite(answer.value) else None,
         limit=check.max if check.max is not None else check.min,
-        requests=_total(CheckMetric.error_rate, seen.canary),
+        requests=shares.total(CheckMetric.error_rate, seen.canary),
         dry_run=check.dry_run,
         message=f"{check.shown_name} {message}",
     )
@@ -173,7 +153,7 @@ def _query(check: Check, answer: Answer) -> tuple[Verdict, str]:
 
 
 def _metric(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) -> CheckResult:
-    value = None if seen.canary is None else measure(metric, seen.canary)
+    value = None if seen.canary is None else shares.measure(metric, seen.canary)
     comparisons = _comparisons(rules, check, metric, seen)
     verdict = _worst([comparison.verdict for comparison in comparisons])
     limits = [comparison.limit for comparison in comparisons if comparison.limit is not None]
@@ -183,27 +163,23 @@ def _metric(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) 
         verdict=verdict,
         value=None if value is None else _rounded(value),
         limit=_rounded(min(limits)) if limits else None,
-        requests=_total(metric, seen.canary),
+        requests=shares.total(metric, seen.canary),
         dry_run=check.dry_run,
         message=f"{check.shown_name} {said}" if value is None else f"{check.shown_name} {value:.4g} {said}",
     )
 
 
-def _total(metric: CheckMetric, window: Window | None) -> int:
-    if window is None:
-        return 0
-    return int(_bad(metric, window, 0.0).total)
-
-
 def _comparisons(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) -> Sequence[_Comparison]:
-    if seen.faulty or (seen.canary and _unread(metric, seen.canary)):
+    if seen.faulty or (seen.canary and shares.unread(metric, seen.canary)):
         return [_Comparison("Error", check.max, "cannot be read")]
-    if seen.canary is None or measure(metric, seen.canary) is None:
+    if seen.canary is None or shares.measure(metric, seen.canary) is None:
         return [_Comparison("Inconclusive", check.max, "has no requests")]
-    if (total := _total(metric, seen.canary)) < rules.min_requests and metric is CheckMetric.answers_differ:
+    if (total := shares.total(metric, seen.canary)) < rules.min_requests and metric is CheckMetric.answers_differ:
         said = f"on {total} pairs of answers of the {rules.min_requests} that a verdict needs"
         return [_Comparison("Inconclusive", check.max, said)]
-    clouded = metric is not CheckMetric.error_rate and any(_excuse(side).clouded for side in (seen.canary, seen.stable))
+    clouded = metric is not CheckMetric.error_rate and any(
+        shares.excused(side).clouded for side in (seen.canary, seen.stable)
+    )
     if clouded and metric is CheckMetric.answers_differ:
         return [_Comparison("Inconclusive", check.max, _CLOUDED)]
     need = evidence.needed(1.0 - rules.confidence, comparisons(rules), seen.number)
@@ -222,7 +198,7 @@ def _lenient(found: _Comparison, metric: CheckMetric, canary: Window) -> _Compar
     acquits nobody. A version that answers all of them in time, by its defaults, is good: it may be what ends the outage
     for its callers.
     """
-    excuse = _excuse(canary)
+    excuse = shares.excused(canary)
     refused = excuse.left_out + excuse.doubtful > 0
     if metric is CheckMetric.error_rate or not excuse.clouded or (found.verdict == "Pass" and not refused):
         return found
@@ -238,12 +214,6 @@ def _untold(metric: CheckMetric, found: _Comparison, seen: Measured) -> _Compari
     return replace(found, verdict="Error", message=said)
 
 
-def _unread(metric: CheckMetric, window: Window) -> bool:
-    if metric is CheckMetric.answers_differ:
-        return window.pairs is None
-    return metric is not CheckMetric.error_rate and window.latency is None
-
-
 def comparisons(rules: Analysis) -> int:
     """How many limits are tested, among which the tolerated error is divided; a dry run decides nothing."""
     counted = [check for check in rules.checks if check.metric and not check.dry_run]
@@ -251,8 +221,8 @@ def comparisons(rules: Analysis) -> int:
 
 
 def _absolute(metric: CheckMetric, limit: float, canary: Window, need: float) -> _Comparison:
-    side = _bad(metric, canary, limit)
-    share = 1.0 - _PERCENTILES[metric] if metric in _PERCENTILES else limit
+    side = shares.side(metric, canary, limit)
+    share = 1.0 - shares.PERCENTILES[metric] if metric in shares.PERCENTILES else limit
     against = evidence.above(side.bad, side.total, share, _MATTERS[metric])
     good = _is_shown_good(side.with_doubtful(), share, _MATTERS[metric])
     return _verdict(against >= need, good, f"{limit:.4g}", limit)
@@ -262,21 +232,31 @@ def _relative(rules: Analysis, metric: CheckMetric, times: float, seen: Measured
     canary, stable = seen.canary or Window(), seen.stable
     if stable and metric is not CheckMetric.error_rate and stable.latency is None:
         return _Comparison("Error", None, "cannot be compared: stable's cannot be read")
-    enough = _total(CheckMetric.error_rate, stable) >= rules.min_requests
-    base = measure(metric, stable) if stable and enough else None
+    enough = shares.total(CheckMetric.error_rate, stable) >= rules.min_requests
+    base = shares.measure(metric, stable) if stable and enough else None
     if base is None or stable is None:
-        return _Comparison("Inconclusive", None, "has too few stable requests to compare with")
+        return _beside_nothing(metric, canary, stable, rules.min_requests)
     limit = times * base
     if metric is CheckMetric.error_rate:
-        mine, other, ratio, share = _bad(metric, canary, 0.0), _bad(metric, stable, 0.0), times, limit
+        mine, other, ratio, share = shares.side(metric, canary, 0.0), shares.side(metric, stable, 0.0), times, limit
     else:
-        mine, other = _bad(metric, canary, limit), _bad(metric, stable, base)
-        ratio, share = 1.0, 1.0 - _PERCENTILES[metric]
+        mine, other = shares.side(metric, canary, limit), shares.side(metric, stable, base)
+        ratio, share = 1.0, 1.0 - shares.PERCENTILES[metric]
     # Stable's own doubtful errors, counted, are in the canary's favour.
     other = other.with_doubtful()
     against = evidence.worse(mine.bad, mine.total, other.bad, other.total, ratio)
     good = _is_shown_good(mine.with_doubtful(), share, _MATTERS[metric])
     return _verdict(against >= need, good, f"{times:g} x stable's {base:.4g}", limit)
+
+
+def _beside_nothing(metric: CheckMetric, canary: Window, stable: Window | None, least: int) -> _Comparison:
+    """Without stable's part nothing can be worse than it. A canary that fails next to nobody while stable is refused
+    by its store needs no comparison: it may be what ends the outage for its callers.
+    """
+    lost = stable is not None and stable.requests >= least and metric is CheckMetric.error_rate
+    if lost and _is_shown_good(shares.side(metric, canary, 0.0).with_doubtful(), 0.0, _MATTERS[metric]):
+        return _Comparison("Pass", 0.0, "not shown above 0, beside a stable that lacks the feature store")
+    return _Comparison("Inconclusive", None, "has too few stable requests to compare with")
 
 
 def _verdict(bad: bool, good: bool, shown: str, limit: float) -> _Comparison:
@@ -287,29 +267,9 @@ def _verdict(bad: bool, good: bool, shown: str, limit: float) -> _Comparison:
     return _Comparison("Inconclusive", limit, f"against {shown}: too few requests to tell")
 
 
-def _bad(metric: CheckMetric, window: Window, limit: float) -> _Side:
-    if metric is CheckMetric.error_rate:
-        excuse = _excuse(window)
-        left_out = min(excuse.left_out, window.errors)
-        doubtful = min(excuse.doubtful, window.errors - left_out)
-        return _Side(window.errors - left_out - doubtful, window.requests - left_out - doubtful, doubtful)
-    if metric is CheckMetric.answers_differ:
-        return _Side(window.different, window.pairs or 0)
-    latency = window.latency or {}
-    return _Side(slower(limit, latency), count(latency))
-
-
-def _is_shown_good(side: _Side, share: float, matters: float) -> bool:
+def _is_shown_good(side: shares.Side, share: float, matters: float) -> bool:
     """Whether fewer are bad than the limit and a difference that matters allow."""
     return evidence.below(side.bad, side.total, share + matters, share) >= SHOWN
-
-
-def measure(metric: CheckMetric, window: Window) -> float | None:
-    """The metric's value over a window: a fraction of requests, or seconds for a latency; None without data."""
-    if metric not in _PERCENTILES:
-        side = _bad(metric, window, 0.0)
-        return side.bad / side.total if side.total else None
-    return quantile(_PERCENTILES[metric], window.latency or {})
 
 
 def _rounded(value: float) -> float:

@@ -15,6 +15,7 @@ from sluice_operator.planning import analysis
 from sluice_operator.planning.analysis import Measured, judge
 from sluice_operator.planning.histograms import above, quantile
 from sluice_operator.planning.observed import Answer, Excuse, Window
+from sluice_operator.planning.shares import measure
 
 GOLDEN = Path(__file__).parent / "golden" / "judgement.json"
 
@@ -125,6 +126,12 @@ EXCUSED = {
     ),
     "too little is left of stable": (
         *(TIMES, errors(500, 50), excused(errors(500, 480), left_out=480), "Inconclusive", 500),
+    ),
+    "good beside a stable that the store lets down": (
+        *(TIMES, errors(500, 0), excused(errors(5000, 5000), left_out=4990), "Pass", 500),
+    ),
+    "not good beside a stable that the store lets down": (
+        *(TIMES, errors(500, 50), excused(errors(5000, 5000), left_out=4990), "Inconclusive", 500),
     ),
     "stable's doubts are the canary's": (
         *(TIMES, errors(500, 50), excused(errors(5000, 500), doubtful=500), "Inconclusive", 500),
@@ -264,9 +271,9 @@ def test_as_many_exceed_a_percentile_as_its_name_says(counts: Any, q: float) -> 
 
 
 def test_the_measure_of_a_window() -> None:
-    assert analysis.measure(CheckMetric.error_rate, errors(200, 3)) == 0.015
-    assert analysis.measure(CheckMetric.error_rate, Window()) is None
-    assert analysis.measure(CheckMetric.latency_p99, Window()) is None
+    assert measure(CheckMetric.error_rate, errors(200, 3)) == 0.015
+    assert measure(CheckMetric.error_rate, Window()) is None
+    assert measure(CheckMetric.latency_p99, Window()) is None
     assert quantile(0.5, {0.1: 10.0, 0.2: 20.0, math.inf: 20.0}) == pytest.approx(0.1)
     assert quantile(0.99, {0.1: 0.0, math.inf: 5.0}) == 0.1
 

@@ -61,10 +61,12 @@ def run(chosen: argparse.Namespace) -> int:
             print(line, flush=True)  # noqa: T201 the command's answer
     except ValidationError as error:
         return fault(explain(error), FOR_GOOD)
-    except (AwayError, OSError) as error:
+    except AwayError as error:
         return fault(str(error))
-    except (TrainingError, PackageError, ValueError) as error:
+    except (TrainingError, PackageError, FileNotFoundError, PermissionError, ValueError) as error:
         return fault(str(error), FOR_GOOD)
+    except OSError as error:
+        return fault(str(error))
     except KeyboardInterrupt:
         return 130
     return 0

@@ -23,7 +23,8 @@ from a trained model to an answer:
   sluice run iris-1.tar.gz
   sluice predict http://localhost:8080/v2/models/iris --input '[[5.1, 3.5, 1.4, 0.2]]'
 
-exit status: 0 done, 1 the input or the endpoint is at fault (one line on stderr says how), 2 a wrong command line
+exit status: 0 done, 1 the input or the endpoint is at fault (one line on stderr says how), 2 a wrong command line;
+of train and features also 3: what fails again until class, data, definitions or options change
 """
 PACKAGE = """\
 Make a package of an ONNX file: the model, its external data if it has any, and model.yaml with its signature. Prints
@@ -57,12 +58,15 @@ FEATURES = "the feature store of a package that is served here: where `feast ser
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand. Returns the exit status: 1 with one line on stderr where the input is at fault."""
-    chosen = _parser().parse_args(arguments)
-    if hasattr(chosen, "call"):
-        return int(chosen.call(chosen))
-    from sluice import commands  # noqa: PLC0415
+    try:
+        chosen = _parser().parse_args(arguments)
+        if hasattr(chosen, "call"):
+            return int(chosen.call(chosen))
+        from sluice import commands  # noqa: PLC0415
 
-    return commands.run(chosen)
+        return commands.run(chosen)
+    except KeyboardInterrupt:  # while a command's libraries are imported, too
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ Nothing in a package is executed when it is opened. It is data only, unless its 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from sluice.parts import Parts, check_parts, sampled_signature
 from sluice.pickles import refuse_pickles
 from sluice.uri import ARCHIVE_SUFFIXES
 
+_OTHER_FILES = (".tar", ".zip", ".onnx", ".yaml")
 _Signature = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 _NO_PARTS = Parts()
 
@@ -127,13 +129,9 @@ def new_package(out: Path) -> Iterator[Path]:
     where `out` ends in .tar.gz or .tgz, otherwise as a folder.
 
     Raises:
-        ValueError: `out` ends in .tar.
-        FileExistsError: `out` exists.
+        ValueError, OSError: as `check_new`.
     """
-    if out.name.endswith(".tar"):
-        raise ValueError(f"{out.name}: write .tar.gz, .tgz or a folder")
-    if out.exists():
-        raise FileExistsError(f"{out} exists; a package is never changed, so give the new one a new place")
+    check_new(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Beside its final place, because a rename cannot cross file systems.
     with tempfile.TemporaryDirectory(prefix=".sluice-", dir=out.parent) as scratch:
@@ -145,6 +143,24 @@ def new_package(out: Path) -> Iterator[Path]:
         else:
             write_archive(folder, archive)
             archive.rename(out)
+
+
+def check_new(out: Path) -> None:
+    """Whether a new package can be written there.
+
+    Raises:
+        ValueError: `out` is called as another kind of file is.
+        FileExistsError: `out` exists. NotADirectoryError, PermissionError: nothing can be written beside it.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out} exists; a package is never changed, so give the new one a new place")
+    if out.suffix in _OTHER_FILES:
+        raise ValueError(f"{out.name}: write .tar.gz, .tgz or a folder")
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{out} cannot be written: {there} is no folder")
+    if not os.access(there, os.W_OK):
+        raise PermissionError(f"{out} cannot be written: {there} is read-only, or belongs to somebody else")
 
 
 @contextlib.contextmanager

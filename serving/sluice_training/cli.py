@@ -6,9 +6,11 @@ import argparse
 import importlib
 import inspect
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,10 +21,11 @@ from sluice.failures import FOR_GOOD, PackageError
 from sluice.local import replay
 from sluice.manifest import explain
 from sluice.model import Model
-from sluice.package import Package, opened
+from sluice.package import Package, check_new, opened
 from sluice.telling import fault, warn
 from sluice_training import options
 from sluice_training.data import read
+from sluice_training.declared import check_declared
 from sluice_training.errors import AwayError, TrainingError
 from sluice_training.job import applying, manifests
 from sluice_training.plan import Plan
@@ -73,10 +76,12 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _settled() -> int:
-    """The same command in an interpreter that starts the same way everywhere."""
-    return subprocess.run(
-        [sys.executable, "-m", "sluice", *sys.argv[1:]], env=os.environ | SETTLED, check=False
-    ).returncode
+    """The same command in an interpreter that starts the same way everywhere, and is stopped as this one is."""
+    with subprocess.Popen([sys.executable, "-m", "sluice", *sys.argv[1:]], env=os.environ | SETTLED) as child:
+        # A terminal tells the child of Ctrl-C as well. It is waited for until it has taken away what it began.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
+        return child.wait()
 
 
 def _job(chosen: argparse.Namespace) -> str:
@@ -90,11 +95,16 @@ def _job(chosen: argparse.Namespace) -> str:
 def _trained(chosen: argparse.Namespace) -> Iterator[str]:
     kind = _class(chosen.model, chosen.model_version)
     output = chosen.output or Path(f"{kind.name}-{kind.version}.tar.gz")
-    if output.exists():
-        raise TrainingError(f"{output} exists; a package is never changed, so give the new one a new place")
+    try:
+        check_new(output)
+    except (OSError, ValueError) as error:
+        raise TrainingError(str(error)) from error
+    options.check_files(chosen)
+    options.check_lock(kind, chosen.lock)
     _check_places(chosen)
+    plan = _plan(chosen)
     table, references = _rows(chosen, kind)
-    trained = train(kind, table, _plan(chosen, references))
+    trained = train(kind, table, replace(plan, references=references))
     if trained.searched:
         yield from trained.searched.lines()
     yield from _evaluated(trained)
@@ -113,11 +123,7 @@ def _evaluated(trained: Trained) -> Iterator[str]:
         yield f"it goes by {told}"
 
 
-def _plan(chosen: argparse.Namespace, references: FeatureReferences | None) -> Plan:
-    if not 0 < chosen.test_share < 1:
-        raise TrainingError(f"--test-share is {chosen.test_share}; it must lie between 0 and 1")
-    if chosen.search < 0 or chosen.seed < 0:
-        raise TrainingError("--search and --seed must not be negative")
+def _plan(chosen: argparse.Namespace) -> Plan:
     return Plan(
         seed=chosen.seed,
         test_share=chosen.test_share,
@@ -126,7 +132,6 @@ def _plan(chosen: argparse.Namespace, references: FeatureReferences | None) -> P
         candidates=chosen.search,
         previous=chosen.previous,
         lock=chosen.lock,
-        references=references,
     )
 
 
@@ -165,11 +170,11 @@ def _class(text: str, version: str | None) -> type[Model]:
         TrainingError: there is none.
     """
     module, colon, name = text.partition(":")
-    if not (module and colon and name):
+    if not (module and colon and name) or module.endswith(".py") or not module.replace(".", "_").isidentifier():
         raise TrainingError(f"{text!r} names no class; write MODULE:CLASS, such as model:Iris for the file model.py")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in (module, module.partition(".")[0]):
             raise TrainingError(f"{module} needs {error.name}, which is not installed here") from error
@@ -178,10 +183,14 @@ def _class(text: str, version: str | None) -> type[Model]:
         ) from error
     except Exception as error:  # it is other people's code
         raise TrainingError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
-    if not (inspect.isclass(found) and issubclass(found, Model)):
-        raise TrainingError(f"{module} has no class {name} that inherits from sluice.Model")
+    known = [key for key, value in vars(imported).items() if inspect.isclass(value) and issubclass(value, Model)]
+    if name not in known:
+        there = ", ".join(key for key in known if key != Model.__name__) or "none"
+        raise TrainingError(f"{module} has no class {name} that inherits from sluice.Model; there is {there}")
+    found: type[Model] = getattr(imported, name)
     if version is not None:
         found.version = version
+    check_declared(found)
     return found
 
 

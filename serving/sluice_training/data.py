@@ -65,9 +65,17 @@ def taken(given: Any) -> pa.Table:
     if hasattr(given, "__arrow_c_stream__"):
         return canonical(pa.table(given))
     try:
-        return canonical(pa.table({str(name): pa.array(np.asarray(given[name]), from_pandas=True) for name in given}))
+        return canonical(pa.table({str(name): _taken(name, given[name]) for name in given}))
     except (TypeError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
-        raise TrainingError(f"the data is no table: {_first_line(error)}") from error
+        wanted = "give paths, a data frame, a pyarrow.Table, or arrays by name"
+        raise TrainingError(f"the data is no table ({_first_line(error)}); {wanted}") from error
+
+
+def _taken(name: object, values: Any) -> pa.Array:
+    try:
+        return pa.array(np.asarray(values), from_pandas=True)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise TrainingError(f"column {str(name)!r} cannot be read: {_first_line(error)}") from error
 
 
 def canonical(table: pa.Table) -> pa.Table:
@@ -110,10 +118,27 @@ def _read(source: Path) -> pa.Table:
         if source.suffix in (".parquet", ".pq"):
             return pa.parquet.read_table(source)
         if source.suffix == ".csv" or source.name.endswith(".csv.gz"):
-            return pa.csv.read_csv(source, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True))
+            return _comma_separated(source)
+    except FileNotFoundError as error:
+        raise TrainingError(f"there is no {source}; paths are from {Path.cwd()}") from error
     except (OSError, pa.ArrowException) as error:
         raise TrainingError(f"{source} cannot be read: {_first_line(error)}") from error
     raise TrainingError(f"{source} is neither .csv, .csv.gz nor .parquet")
+
+
+def _comma_separated(source: Path) -> pa.Table:
+    options = pa.csv.ConvertOptions(strings_can_be_null=True)
+    try:
+        table = pa.csv.read_csv(source, convert_options=options)
+    except pa.ArrowInvalid:
+        # One thread knows in which line it is; the first columns of what is no UTF-8 are no CSV either.
+        table = pa.csv.read_csv(source, pa.csv.ReadOptions(use_threads=False), convert_options=options)
+    if text := [name for name in table.column_names if pa.types.is_binary(table.schema.field(name).type)]:
+        raise TrainingError(f"column {text[0]!r} of {source} is not UTF-8 text; save the file as UTF-8")
+    only = table.column_names[0]
+    if table.num_columns == 1 and (other := next((mark for mark in ";\t|" if mark in only), None)):
+        raise TrainingError(f"the columns of {source} are divided by {other!r}; divide them by commas")
+    return table
 
 
 def _typed(table: pa.Table, kinds: Mapping[str, set[pa.DataType]]) -> pa.Table:

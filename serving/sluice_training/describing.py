@@ -103,7 +103,7 @@ def _held(values: NDArray[Any], variable: Variable) -> NDArray[Any]:
     row = int(np.flatnonzero(wrong)[0])
     raise TrainingError(
         f"{int(wrong.sum())} rows of the data violate what is declared of {variable.name!r}, the first of them row "
-        f"{row} with {values[row]!r}; correct the data, or declare onViolation: Flag or Impute, or nullable"
+        f"{row} with {values.tolist()[row]!r}; correct the data, or declare onViolation: Flag or Impute, or nullable"
     )
 
 

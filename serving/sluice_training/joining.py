@@ -11,6 +11,7 @@ from sluice.model import Model
 from sluice_features.definitions import Definitions
 from sluice_features.errors import FeaturesError
 from sluice_features.history import load
+from sluice_training.declared import checked_features
 from sluice_training.errors import AwayError, TrainingError
 from sluice_training.guarding import guarded
 
@@ -28,7 +29,7 @@ def joined(
     if timestamp is None:
         raise TrainingError("--features needs --timestamp: the column that says when each row asks")
     model = guarded(kind, "__init__", kind)
-    said = guarded(model, "features", model.features)
+    said = checked_features(kind, guarded(model, "features", model.features))
     name = service or (said.service if said else None)
     if name is None:
         raise TrainingError(f"{kind.__name__} names no feature service; say which one with --service")

@@ -59,8 +59,9 @@ def defaults(declared: Mapping[str, Sequence[Any]]) -> Parameters:
     Raises:
         TrainingError: a parameter has no values.
     """
-    if empty := [name for name, values in declared.items() if isinstance(values, str) or not len(values)]:
-        raise TrainingError(f"parameters[{empty[0]!r}] must be a list of values to choose among")
+    for name, values in declared.items():
+        if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
+            raise TrainingError(f"parameters[{name!r}] must be a list of values to choose among, not {values!r}")
     return {name: values[0] for name, values in declared.items()}
 
 

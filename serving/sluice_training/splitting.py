@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def held_out(
     Raises:
         TrainingError: a side would have too few rows, or a row has no time.
     """
-    chosen = _latest(table.column(timestamp), share) if timestamp else _by_hash(table, keys, share, seed)
+    chosen = _latest(timestamp, table.column(timestamp), share) if timestamp else _by_hash(table, keys, share, seed)
     out = int(chosen.sum())
     if min(out, len(chosen) - out) < MIN_ROWS:
         by = f"by time ({timestamp})" if timestamp else f"by {', '.join(keys) or 'row'}"
@@ -44,15 +45,34 @@ def folds(table: pa.Table, count: int, seed: int, *, keys: Sequence[str] = ()) -
     return np.array([int(value * count) for value in _hashes(table, keys, f"folds {seed}")], dtype=np.int64)
 
 
-def _latest(times: pa.ChunkedArray, share: float) -> NDArray[np.bool_]:
+def _latest(name: str, times: pa.ChunkedArray, share: float) -> NDArray[np.bool_]:
     if not pa.types.is_timestamp(times.type):
-        raise TrainingError(f"the timestamp column is of type {times.type}; write times as 2026-11-22T14:00:00Z")
+        raise TrainingError(f"column {name!r} is no time: {_why_no_time(times)}; write 2026-11-22T14:00:00Z everywhere")
     if times.null_count:
-        raise TrainingError(f"{times.null_count} rows have no timestamp")
+        first = int(np.flatnonzero(np.asarray(times.is_null()))[0])
+        raise TrainingError(
+            f"{times.null_count} rows have no time in {name!r}, the first of them row {first}; leave them out"
+        )
     values = np.asarray(times.combine_chunks().cast(pa.int64()))
     # Rows of one moment go together, to the later side.
     first = np.sort(values)[len(values) - max(1, round(share * len(values)))]
     return np.asarray(values >= first, dtype=bool)
+
+
+def _why_no_time(values: pa.ChunkedArray) -> str:
+    """The first row that is none, or two of which one has a zone and the other none."""
+    if not pa.types.is_string(values.type):
+        return f"it is of type {values.type}"
+    zoned = dict[bool, str]()
+    for row, text in enumerate(values.to_pylist()):
+        if text is None:
+            continue
+        told = f"row {row} has {text!r}"
+        try:
+            zoned.setdefault(datetime.fromisoformat(text).tzinfo is not None, told)
+        except ValueError:
+            return told
+    return f"{zoned[True]} with a zone, and {zoned[False]} without" if len(zoned) > 1 else "it is text"
 
 
 def _by_hash(table: pa.Table, keys: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:

@@ -39,6 +39,22 @@ def replayed(package: Package) -> None:
         warnings.warn(NOT_REPLAYED, stacklevel=2)
 
 
+def lock_of(kind: type[Model], lock: Path | None) -> Path:
+    """The libraries of a class whose Python is served.
+
+    Raises:
+        TrainingError: they are not said.
+    """
+    if lock is None:
+        raise TrainingError(
+            f"{kind.__name__} overrides preprocess or postprocess, so its Python is served: give --lock FILE, its "
+            "libraries pinned with hashes (uv pip compile --generate-hashes), or use a scikit-learn Pipeline instead"
+        )
+    if not lock.is_file():
+        raise TrainingError(f"{lock} does not exist; it must be the lock of the class's libraries")
+    return lock
+
+
 @dataclass(frozen=True, slots=True)
 class Trained:
     """A model that was fitted, evaluated and described. `searched`: None without a search."""
@@ -123,17 +139,11 @@ class Trained:
         name = type(self.model).__name__
         if self.code.entrypoint.startswith(("notebook:", f"{NOTEBOOK}:")):
             raise TrainingError(f"{name} has Python to be served, and lives in a notebook; move it into a file")
-        if self.lock is None:
-            raise TrainingError(
-                f"{name} overrides preprocess or postprocess, so its Python is served: give --lock FILE, its libraries "
-                "pinned with hashes (uv pip compile --generate-hashes), or use a scikit-learn Pipeline instead"
-            )
-        if not self.lock.is_file():
-            raise TrainingError(f"{self.lock} does not exist; it must be the lock of the class's libraries")
+        lock = lock_of(type(self.model), self.lock)
         folder.mkdir()
         self.code.copy_to(folder)
         saved(self.model, folder)
-        return CodeParts(folder, self.code.entrypoint, self.lock)
+        return CodeParts(folder, self.code.entrypoint, lock)
 
     def _stateful(self) -> onnx.ModelProto:
         return self.graph if overrides(self.model) else with_state(self.graph, self.model.state)

@@ -22,6 +22,7 @@ from sluice.model import Model, to_columns, to_tensors
 from sluice.statistics import Statistics
 from sluice_training import describing, evaluation, export, record, sampling
 from sluice_training.data import digest, rows, taken
+from sluice_training.declared import check_declared, checked_features
 from sluice_training.errors import TrainingError
 from sluice_training.evaluation import Task
 from sluice_training.fitting import Fitted, Parameters, copied, fit
@@ -69,22 +70,15 @@ def train(kind: type[Model], data: Any, plan: Plan) -> Trained:
     Raises:
         TrainingError: one line that says what to change; nothing is written.
     """
-    model = _made(kind)
-    references = guarded(model, "features", model.features) or plan.references
+    check_declared(kind)
+    model = guarded(kind, "__init__", kind)
+    references = checked_features(kind, guarded(model, "features", model.features)) or plan.references
     previous = read_previous(kind, plan.previous) if plan.previous else None
     course = _Course(kind, plan, rows_of(model, taken(data), references, plan), references, previous)
     searched = _searched(course) if plan.candidates else None
     parameters = searched.winner.parameters if searched else defaults(kind.parameters)
     fitted = course.fit(*course.found.chosen(~course.found.out), parameters).as_served()
     return _described(course, fitted, _exported(course, fitted), searched)
-
-
-def _made(kind: type[Model]) -> Model:
-    if not isinstance(kind, type) or not issubclass(kind, Model):
-        raise TrainingError(f"{kind!r} is no subclass of sluice.Model")
-    if not kind.name:
-        raise TrainingError(f'{kind.__name__} says no name; set it in the class: name = "..."')
-    return guarded(kind, "__init__", kind)
 
 
 def _searched(course: _Course) -> Search:

@@ -109,11 +109,32 @@ def test_arrays_of_a_notebook_are_data_too() -> None:
     [
         (pa.table({"a": [[1, 2]]}), "column 'a' is of type list"),
         (Path("data.xlsx"), r"neither .csv, .csv.gz nor .parquet"),
-        (Path("absent.csv"), "absent.csv cannot be read"),
+        (Path("absent.csv"), "there is no absent.csv; paths are from "),
         ({"a": [1], "b": [1, 2]}, "the data is no table"),
-        (7, "the data is no table"),
+        (7, "the data is no table .*; give paths, a data frame"),
+        ({"a": np.zeros((2, 2))}, "column 'a' cannot be read: only handle 1-dimensional"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused_in_one_line(given: object, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         taken(given)
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "excel.csv").write_bytes(b"\xef\xbb\xbfsize,city\r\n5,Assen\r\n")
+    assert read([tmp_path / "excel.csv"]).column_names == ["size", "city"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"size;city\n5;Assen\n", "are divided by ';'; divide them by commas"),
+        (b"size\tcity\n5\tAssen\n", r"are divided by '\\t'; divide them by commas"),
+        (b"size,city\n5,Caf\xe9\n", "column 'city' of .*shops.csv is not UTF-8 text; save the file as UTF-8"),
+        (b"size,city\n5,Assen\n6,Assen,7\n", "shops.csv cannot be read: .*Row #3: Expected 2 columns, got 3"),
+    ],
+)
+def test_a_file_of_another_form_is_told_by_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "shops.csv").write_bytes(content)
+    with pytest.raises(TrainingError, match=message):
+        read([tmp_path / "shops.csv"])

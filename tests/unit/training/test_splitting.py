@@ -44,7 +44,11 @@ def test_by_time_the_latest_are_held_out_and_moments_are_not_cut() -> None:
 
 @pytest.mark.parametrize(
     ("column", "message"),
-    [(["now"] * 40, "of type string"), ([None] * 40, "of type double"), ([datetime(2026, 1, 1)] * 40, "0 to train")],
+    [
+        (["now"] * 40, "'at' is no time: row 0 has 'now'"),
+        ([None] * 40, "of type double"),
+        ([datetime(2026, 1, 1)] * 40, "0 to train"),
+    ],
 )
 def test_times_that_split_nothing_are_refused(column: list[object], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
@@ -54,3 +58,17 @@ def test_times_that_split_nothing_are_refused(column: list[object], message: str
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(TrainingError, match="are the least"):
         held_out(canonical(shops(20)), 0.2, 0)
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["2026-01-01T08:00:00Z", "2026-01-02T08:00:00"], "row 0 has '2026-01-01T08:00:00Z' with a zone, and row 1 "),
+        (["2026-01-01", None, "02-01-2026"], "'week' is no time: row 2 has '02-01-2026'; write 2026-11-22T14:00:00Z"),
+        ([3, 4], "'week' is no time: it is of type int64"),
+        ([datetime(2026, 1, 1), None], "1 rows have no time in 'week', the first of them row 1"),
+    ],
+)
+def test_a_column_that_is_no_time_is_told_by_its_first_row_that_is_none(times: list[object], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        held_out(canonical(pa.table({"week": times})), 0.2, 0, timestamp="week")

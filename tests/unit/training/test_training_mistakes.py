@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,35 @@ class Startled(Coded):
         return {"revenue": outputs["revenue"] * (1 // 0)}
 
 
+class Spaced(Revenue):
+    name = "our revenue"
+
+
+class Versionless(Revenue):
+    version = ""
+
+
+class OneInput(Revenue):
+    inputs = "size"
+
+
+class Described(Revenue):
+    variables: Any = ({"name": "size"},)
+
+
+class Timed(Revenue):
+    clock: Any = "now"
+
+
+class Listed(Revenue):
+    def features(self) -> Any:
+        return ["size"]
+
+
+class OneValue(Revenue):
+    parameters: Mapping[str, Any] = {"alpha": 1.0}
+
+
 class Narrow(Revenue):
     variables = (Variable(name="size", maximum=1.0),)
 
@@ -120,6 +150,13 @@ class Narrow(Revenue):
     ("kind", "message"),
     [
         (Unnamed, 'says no name; set it in the class: name = "..."'),
+        (Spaced, "'our revenue' is no name of a model; it has letters, digits"),
+        (Versionless, "'' is no version of a model"),
+        (OneInput, r"OneInput.inputs is one text, and must be several: inputs = \('size',\)"),
+        (Described, r"Described.variables holds {'name': 'size'}; write sluice.contract.Variable\(name=...\)"),
+        (Timed, r"Timed.clock is 'now'; write sluice.contract.Clock"),
+        (Listed, "Listed.features returned list; return FeatureReferences"),
+        (OneValue, r"parameters\['alpha'\] must be a list of values to choose among, not 1.0"),
         (Targetless, "says no target"),
         (Wrong, "the data has no column 'profit', which is to be target; it has shop, size"),
         (Leaking, "'revenue' is the target and an input"),
@@ -133,7 +170,7 @@ class Narrow(Revenue):
         (Forgetting, r"Forgetting.preprocess failed in test_training_mistakes.py, line \d+: AttributeError: .* 'mean'"),
         (Hoarding, "state holds what is neither an array nor JSON"),
         (Startled, r"Startled.postprocess failed in test_training_mistakes.py, line \d+: ZeroDivisionError"),
-        (Narrow, "violate what is declared of 'size'"),
+        (Narrow, "violate what is declared of 'size', the first of them row 0 with [0-9.]+;"),
         (Model, "says no name"),
         (Aged, "the clock fills 'now': say with --timestamp|no column 'opened'"),
     ],
@@ -142,3 +179,19 @@ def test_what_is_wrong_is_told_in_one_line(kind: type[Model], message: str) -> N
     with pytest.raises(TrainingError, match=message) as refused:
         train(kind, DATA)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed is -1; it must be a whole number, and not negative"),
+        ({"seed": "7"}, "seed is '7'; it must be a whole number"),
+        ({"seed": None}, "seed is None; it must be a whole number"),
+        ({"search": 2.5}, "search is 2.5; it must be a whole number"),
+        ({"test_share": 1}, "the test share is 1; it must lie between 0 and 1"),
+        ({"keys": "shopp"}, "no column 'shopp', which is to be key"),
+    ],
+)
+def test_so_is_what_is_wrong_with_how_to_train(options: Any, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        train(Revenue, DATA, **options)

@@ -250,10 +250,21 @@ def dump_manifest(manifest: Manifest) -> str:
 
 def explain(error: ValidationError) -> str:
     """A validation error in one line: `field: what is wrong; field: ...`."""
-    told = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in told[:_EXPLAINED]]
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    # A list of which no item fits is told to be too short as well.
+    within = {item["loc"][:depth] for item in found for depth in range(len(item["loc"]))}
+    told = [item for item in found if item["type"] != "too_short" or item["loc"] not in within]
+    lines = [_explained(item["loc"], item["type"], item["msg"]) for item in told[:_EXPLAINED]]
     more = len(told) - len(lines)
     return "; ".join([*lines, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _explained(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    if kind == "value_error":  # ours: it says by itself what it is about
+        message = message.removeprefix("Value error, ")
+        return f"{'.'.join(map(str, place))}: {message}" if place else message
+    told = "must be a mapping of fields" if kind == "model_type" else message
+    return f"{'.'.join(map(str, place)) or 'document'}: {told}"
 
 
 def _of_a_known_version(document: Any, name: str) -> Any:

@@ -33,10 +33,13 @@ def read_request(source: str, inputs: Sequence[TensorSpec], optional: Collection
     if source.lstrip()[:1] in ("{", "["):
         return from_document(_json(source, "the input"), inputs, optional)
     path = Path(source)
+    if not (source and path.exists()):
+        raise FileNotFoundError(f"{source!r} is neither JSON (it begins with {{ or [) nor a file that is there")
     if path.suffix == ".csv":
-        with open(path, encoding="utf-8", newline="") as file:
+        # Spreadsheets begin a file with a mark of its byte order.
+        with open(path, encoding="utf-8-sig", newline="") as file:
             return from_table(list(csv.reader(file)), inputs, optional)
-    return from_document(_json(path.read_text(encoding="utf-8"), path.name), inputs, optional)
+    return from_document(_json(path.read_text(encoding="utf-8-sig"), path.name), inputs, optional)
 
 
 def from_document(document: Any, inputs: Sequence[TensorSpec], optional: Collection[str] = ()) -> Request:

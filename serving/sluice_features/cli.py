@@ -59,6 +59,10 @@ def bring(chosen: argparse.Namespace) -> str:
 def join(chosen: argparse.Namespace) -> str:
     """Join features to rows; the answer is where they are."""
     asked = chosen.entities
+    if not asked.exists():
+        raise invalid(f"--entities: there is no file {asked}")
+    if not chosen.output.parent.is_dir():
+        raise invalid(f"--output {chosen.output}: there is no folder {chosen.output.parent}")
     read = pyarrow.csv.read_csv if asked.suffix == ".csv" else pyarrow.parquet.read_table
     joined = load(chosen.definitions).training_data(chosen.service, read(asked), timestamp=chosen.timestamp)
     pyarrow.parquet.write_table(joined, chosen.output)
@@ -67,6 +71,8 @@ def join(chosen: argparse.Namespace) -> str:
 
 def write_repository(chosen: argparse.Namespace) -> str:
     """Write Feast's repository and Spark's jobs; the answer is their paths."""
+    if chosen.output.exists() and not chosen.output.is_dir():
+        raise invalid(f"{chosen.output} is a file; --output is a folder")
     features = load(chosen.definitions)
     written = render(features.definitions, chosen.output)
     written += render_jobs(features.definitions, features.context.folder, chosen.output)
@@ -74,13 +80,18 @@ def write_repository(chosen: argparse.Namespace) -> str:
 
 
 def _run(chosen: argparse.Namespace, features: Features) -> Run:
+    start, end = _time(chosen.start), _time(chosen.end)
+    if start and end and start >= end:
+        raise invalid(f"--start {chosen.start} is not before --end {chosen.end}")
+    if chosen.report is not None and not chosen.report.parent.is_dir():
+        raise invalid(f"--report {chosen.report}: there is no folder {chosen.report.parent}")
     return Run(
         features.definitions,
         features.context,
         now=datetime.now(UTC),
         views=chosen.view,
-        start=_time(chosen.start),
-        end=_time(chosen.end),
+        start=start,
+        end=end,
         say=warn,
     )
 

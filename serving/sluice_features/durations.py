@@ -15,9 +15,10 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
 
 def parse_duration(text: Any) -> Any:
     """`7d`, `12h`, `1h30m`, `90s` as a timedelta; days have 24 hours."""
-    if not isinstance(text, str):
+    if isinstance(text, timedelta):
         return text
-    if not _DURATION.fullmatch(text):
+    # A number of what? `maxAge: 7` would be seconds, and every row too old.
+    if not isinstance(text, str) or not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is no duration; write 7d, 12h, 1h30m or 90s")
     parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)

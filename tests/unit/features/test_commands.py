@@ -54,6 +54,8 @@ def test_a_check_that_fails_leaves_its_words(tmp_path: Path, capsys: pytest.Capt
     ("words", "message"),
     [
         (["--view", "other"], "no view is called other; there are: stores"),
+        (["--start", "2026-03-02", "--end", "2026-03-01"], "--start 2026-03-02 is not before --end 2026-03-01"),
+        (["--report", "absent/report.json"], "--report absent/report.json: there is no folder absent"),
         (["--start", "yesterday"], "'yesterday' is no time; write 2026-01-31"),
     ],
 )
@@ -114,3 +116,19 @@ def test_what_the_store_wants_to_see_may_lie_in_a_folder(tmp_path: Path, files: 
     assert store.ca == (str(tmp_path / "ca.crt") if "ca.crt" in files else "own.crt")
     assert "token" not in files or "abc-def" not in context.secrets.scrubbed("it said abc-def")
     assert with_credentials(written, context, None) == (written, context)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["render", "--output", "FILE"], "is a file; --output is a folder"),
+        (["history", "--service", "s", "--output", "o", "--entities", "absent.csv"], "--entities: there is no file a"),
+        (["history", "--service", "s", "--entities", "FILE", "--output", "absent/o"], "--output absent/o: there is no"),
+    ],
+)
+def test_a_place_that_is_not_there_is_told_by_its_option(
+    words: list[str], message: str, good: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part, *options = [str(good) if word == "FILE" else word for word in words]
+    assert main(["features", part, str(good), *options]) == 3
+    assert message in capsys.readouterr().err

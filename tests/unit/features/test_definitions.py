@@ -45,7 +45,8 @@ def test_headers_may_hold_credentials_by_their_variables_and_all_else_as_it_is()
         (document(entities=["shop_id"]), "view stores: no entity is called shop_id"),
         (document(query="SELECT 1", table="data"), "give a query or a table"),
         (document(table="other"), "view stores: its source has no table other"),
-        (document(maxAge="1 week"), "views.0.maxAge: Value error, '1 week' is no duration; write 7d"),
+        (document(maxAge="1 week"), "views.0.maxAge: '1 week' is no duration; write 7d"),
+        (document(maxAge=7), "views.0.maxAge: 7 is no duration; write 7d"),
         (document(maxAge="0s"), "a duration is more than 0"),
         (document(maxAge="99999999999d"), "longer than a hundred years"),
         (document(knownFrom="created"), "knownFrom: created needs the column"),
@@ -79,7 +80,8 @@ def test_headers_may_hold_credentials_by_their_variables_and_all_else_as_it_is()
         (with_headers({"X-Api-Key": "secret"}), "write ${NAME} in header X-Api-Key"),
         (with_headers({"Cookie": "session=secret"}), "write ${NAME} in header Cookie"),
         ({}, "project: Field required"),
-        ([], "should be a valid dictionary"),
+        ([], "features.yaml: document: must be a mapping of fields"),
+        (None, "features.yaml: document: must be a mapping of fields"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused(given: Any, words: str, tmp_path: Path) -> None:
@@ -123,3 +125,10 @@ def test_the_definitions_of_the_sample_are_read(tmp_path: Path) -> None:
     (tmp_path / "features.yaml").write_text(found["data"]["features.yaml"])
     read = read_definitions(tmp_path / "features.yaml")
     assert [feature.name for _, feature in read.chosen(read.service("store_revenue"))] == ["size", "employees"]
+
+
+def test_a_view_that_does_not_fit_is_all_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "features.yaml").write_text(yaml.safe_dump(document(maxAge="1 week")))
+    with pytest.raises(FeaturesError) as raised:
+        read_definitions(tmp_path / "features.yaml")
+    assert raised.value.message == "features.yaml: views.0.maxAge: '1 week' is no duration; write 7d, 12h, 1h30m or 90s"

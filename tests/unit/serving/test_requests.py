@@ -1,5 +1,6 @@
 """Data as people write it becomes the request the model takes, or a message that says what it takes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,17 @@ def test_what_may_be_left_out_need_not_be_there(text: str, expected: list[Any], 
     assert [(item["name"], item["shape"], item["data"]) for item in request["inputs"]] == expected
     with pytest.raises(ValueError, match="missing: age"):
         read_request('{"city": "Ede"}', PERSON, {"city", "vip"})
+
+
+@pytest.mark.parametrize("given", ["", "size=120", "absent.csv"])
+def test_what_is_neither_json_nor_a_file_is_told_so(given: str) -> None:
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{given!r} is neither JSON")):
+        read_request(given, [])
+
+
+def test_the_mark_that_a_spreadsheet_begins_with_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbfage\r\n31\r\n")
+    assert tensors(tmp_path / "rows.csv", [spec("age", Datatype.INT64, -1, 1)]) == [("age", [1, 1], [31])]
 
 
 def test_a_column_that_may_be_a_misspelt_input_is_refused(tmp_path: Path) -> None:

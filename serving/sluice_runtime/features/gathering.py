@@ -10,12 +10,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from sluice_runtime.features.circuit import Circuit
 from sluice_runtime.features.client import StoreError, Trouble
 from sluice_runtime.features.lines import Entry, Lines, Waiter
+from sluice_runtime.features.parts import Part, Trial
 from sluice_runtime.features.rows import Key, Row
 from sluice_runtime.running import Receiver
 
@@ -53,39 +53,12 @@ Ask = Callable[[Sequence[Key], Receiver[Sequence[Row]]], Asked]
 """Tells the receiver once, a row for each key or a StoreError, and never before it returns."""
 
 
-@dataclass(slots=True)
-class _Trial:
-    """What came of a call. `parts`: into how many more it is divided; `since`: when one of them was last asked for."""
-
-    parts: int
-    since: float
-    fruitful: bool = False
-
-    def brought(self) -> None:
-        """One part was answered. A key at fault costs two parts for each time that they are halved; one brings this."""
-        self.fruitful = True
-        self.parts += 2
-
-    def divides(self) -> bool:
-        """Whether a refused part is divided."""
-        self.parts -= 2
-        return self.parts >= 0
-
-
-@dataclass(slots=True, eq=False)
-class _Part:
-    """Of a call that was refused, or a whole one."""
-
-    entries: list[Entry]
-    trial: _Trial
-
-
 class _Call:
     """A part that is being asked for."""
 
     __slots__ = ("_gathering", "asked", "over", "part")
 
-    def __init__(self, gathering: Gathering, part: _Part) -> None:
+    def __init__(self, gathering: Gathering, part: Part) -> None:
         self._gathering = gathering
         self.part = part
         self.over = False
@@ -125,7 +98,7 @@ class Gathering:
         self._doubted = False
         self._lines = Lines()
         self._flying: dict[Key, Entry] = {}
-        self._again: deque[_Part] = deque()
+        self._again: deque[Part] = deque()
         self._again_next = False
         self._calls: set[_Call] = set()
         self._flush_handle: asyncio.Handle | None = None
@@ -215,7 +188,7 @@ class Gathering:
         while len(self._calls) < LANES and (part := self._take()):
             self._launch(part)
 
-    def _launch(self, part: _Part) -> None:
+    def _launch(self, part: Part) -> None:
         call = _Call(self, part)
         self._calls.add(call)
         try:
@@ -223,7 +196,7 @@ class Gathering:
         except Exception as error:
             self._loop.call_soon(self.came, call, error)
 
-    def _take(self) -> _Part | None:
+    def _take(self) -> Part | None:
         """What goes into the next call, if there may be one: parts of refused ones and what has gathered, in turn."""
         now = self._loop.time()
         if not self._circuit.allows(now, len(self._calls)):
@@ -234,16 +207,16 @@ class Gathering:
             return self._part_again(now) or self._gathered(now)
         return self._gathered(now) or self._part_again(now)
 
-    def _gathered(self, now: float) -> _Part | None:
+    def _gathered(self, now: float) -> Part | None:
         entries = self._lines.take(self._most_keys, now)
         return self._whole(entries, now) if entries else None
 
-    def _whole(self, entries: list[Entry], now: float) -> _Part:
+    def _whole(self, entries: list[Entry], now: float) -> Part:
         for entry in entries:
             self._flying[entry.key] = entry
-        return _Part(entries, _Trial(_FEW_PARTS if self._doubted else MOST_PARTS, now))
+        return Part(entries, Trial(_FEW_PARTS if self._doubted else MOST_PARTS, now))
 
-    def _part_again(self, now: float) -> _Part | None:
+    def _part_again(self, now: float) -> Part | None:
         while self._again:
             part = self._again.popleft()
             for entry in part.entries:
@@ -263,14 +236,14 @@ class Gathering:
         self._again.clear()
         self._settle([*parts, *self._lines.clear()], _PAUSED)
 
-    def _landed(self, part: _Part, rows: Sequence[Row]) -> None:
+    def _landed(self, part: Part, rows: Sequence[Row]) -> None:
         self._circuit.answered()
         self._doubted = False
         part.trial.brought()
         for entry, row in zip(part.entries, rows, strict=True):
             self._land(entry, row)
 
-    def _failed(self, part: _Part, error: StoreError) -> None:
+    def _failed(self, part: Part, error: StoreError) -> None:
         entries = part.entries
         if error.away:
             self._circuit.failed(self._loop.time())
@@ -279,7 +252,7 @@ class Gathering:
         if error.divides and len(entries) > 1:
             if part.trial.divides():
                 middle = len(entries) // 2
-                self._again.extend(_Part(half, part.trial) for half in (entries[:middle], entries[middle:]))
+                self._again.extend(Part(half, part.trial) for half in (entries[:middle], entries[middle:]))
                 return
             self._doubted |= not part.trial.fruitful
         self._settle(entries, error)

@@ -89,6 +89,8 @@ def _job(chosen: argparse.Namespace) -> str:
     if chosen.image_folder:
         return manifests(chosen, chosen.model.partition(":")[0], {})
     kind = _class(chosen.model, chosen.model_version)
+    if chosen.lock is None:
+        options.check_lock(kind, None)
     return manifests(chosen, kind.name, code_of(kind).files)
 
 
@@ -151,7 +153,7 @@ def _published(chosen: argparse.Namespace, output: Path) -> Iterator[str]:
     with opened(output) as package:
         uri, endpoint, note = None, chosen.endpoint, ""
         if chosen.push:
-            uri = _pushed(package, chosen.push, chosen.endpoint)
+            uri = _pushed(package, output, chosen.push, chosen.endpoint)
         if chosen.register:
             found = register(package, chosen.register, name=chosen.name, alias=chosen.alias, pushed=uri)
             if uri is None:
@@ -207,14 +209,14 @@ def _check_places(chosen: argparse.Namespace) -> None:
     check_writable(chosen.push)
 
 
-def _pushed(package: Package, store: str, endpoint: str | None) -> str:
+def _pushed(package: Package, output: Path, store: str, endpoint: str | None) -> str:
     from sluice_store.errors import StoreError  # noqa: PLC0415 brings the stores' libraries
     from sluice_store.push import push  # noqa: PLC0415
 
     try:
         return push(package.folder, store, endpoint=endpoint).uri
     except StoreError as error:
-        raise AwayError(str(error)) from error
+        raise AwayError(f"{error}; {output} is kept, and published by: sluice push {output} {store}") from error
 
 
 def _replayed(package: Package) -> None:

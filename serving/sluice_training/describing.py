@@ -85,6 +85,14 @@ def allows(variable: Variable, value: Any) -> bool:
     return not _violations(array, variable).any()
 
 
+def told(variable: Variable) -> str:
+    """What a variable may be, in words."""
+    if variable.categories is not None:
+        return f"one of {', '.join(map(str, variable.categories))}"
+    bounds = {"at least": variable.minimum, "at most": variable.maximum}
+    return ", ".join(f"{bound} {value}" for bound, value in bounds.items() if value is not None)
+
+
 def impute(inputs: Columns, variables: Mapping[str, Variable]) -> dict[str, NDArray[Any]]:
     """Training rows as the runtime would hand them to the model: what is imputed there is imputed here.
 

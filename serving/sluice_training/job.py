@@ -103,6 +103,8 @@ def _files(chosen: argparse.Namespace, code: Mapping[str, bytes]) -> Iterator[tu
             continue
         if path.is_absolute() or ".." in path.parts:
             raise TrainingError(f"{path} must lie below the current folder, or in the --claim, below {CLAIM}")
+        if not path.is_file():
+            raise TrainingError(f"there is no file {path}; paths are from {Path.cwd()}")
         content = path.read_bytes()
         size += len(content)
         if size > MAX_BYTES:

@@ -32,6 +32,8 @@ def held_out(
     chosen = _latest(timestamp, table.column(timestamp), share) if timestamp else _by_hash(table, keys, share, seed)
     out = int(chosen.sum())
     if min(out, len(chosen) - out) < MIN_ROWS:
+        if timestamp and out == len(chosen):
+            raise TrainingError(f"no row is earlier than the others by {timestamp!r}, so none is left to train with")
         by = f"by time ({timestamp})" if timestamp else f"by {', '.join(keys) or 'row'}"
         raise TrainingError(
             f"{len(chosen)} rows give {len(chosen) - out} to train and {out} to evaluate with, split {by}; "

@@ -161,8 +161,8 @@ def _references(
         variable = variables.get(feature.tensor)
         if variable is not None and feature.default is not None and not describing.allows(variable, feature.default):
             raise TrainingError(
-                f"the default of feature {feature.name!r}, {feature.default!r}, is not what {variable.name!r} may be; "
-                "correct it, or declare the variable"
+                f"the default of feature {feature.name!r}, {feature.default!r}, is not what {variable.name!r} may be "
+                f"({describing.told(variable)}); correct it, or declare the variable"
             )
     return references
 

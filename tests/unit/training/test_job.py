@@ -108,6 +108,7 @@ def test_equal_jobs_have_equal_names_and_others_others() -> None:
         (("--push", "s3://m"), "needs --image"),
         (("--image", "tools:1"), "needs --push or --register"),
         (("--image", "i", "--push", "s3://m", "--data", "/etc/iris.csv"), "must lie below the current folder"),
+        (("--image", "i", "--push", "s3://m", "--data", "absent.csv"), "there is no file absent.csv; paths are from /"),
         (("--image", "i", "--push", "s3://m", "--data", "large.csv"), "more than 900000 bytes"),
     ],
 )

@@ -47,7 +47,7 @@ def test_by_time_the_latest_are_held_out_and_moments_are_not_cut() -> None:
     [
         (["now"] * 40, "'at' is no time: row 0 has 'now'"),
         ([None] * 40, "of type double"),
-        ([datetime(2026, 1, 1)] * 40, "0 to train"),
+        ([datetime(2026, 1, 1)] * 40, "no row is earlier"),
     ],
 )
 def test_times_that_split_nothing_are_refused(column: list[object], message: str) -> None:

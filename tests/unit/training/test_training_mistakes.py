@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sluice.contract import Variable
+from sluice.contract import Entity, Feature, FeatureReferences, Variable
 from sluice.model import Model
 from sluice_training import train
 from sluice_training.errors import TrainingError
@@ -138,6 +138,14 @@ class Listed(Revenue):
         return ["size"]
 
 
+class Extreme(Revenue):
+    """A default that no request may say."""
+
+    def features(self) -> FeatureReferences:
+        size = Feature(name="size", default=-1.0)
+        return FeatureReferences(service="shops", entities=(Entity(name="shop"),), features=(size,))
+
+
 class OneValue(Revenue):
     parameters: Mapping[str, Any] = {"alpha": 1.0}
 
@@ -156,6 +164,7 @@ class Narrow(Revenue):
         (Described, r"Described.variables holds {'name': 'size'}; write sluice.contract.Variable\(name=...\)"),
         (Timed, r"Timed.clock is 'now'; write sluice.contract.Clock"),
         (Listed, "Listed.features returned list; return FeatureReferences"),
+        (Extreme, r"feature 'size', -1.0, is not what 'size' may be \(at least 0.0, at most \d+[.\d]*\); correct it"),
         (OneValue, r"parameters\['alpha'\] must be a list of values to choose among, not 1.0"),
         (Targetless, "says no target"),
         (Wrong, "the data has no column 'profit', which is to be target; it has shop, size"),

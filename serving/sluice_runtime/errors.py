@@ -7,7 +7,8 @@ from enum import Enum
 
 class Kind(Enum):
     """What went wrong. INVALID and UNKNOWN are the caller's fault, FAILED is the model's, FEATURES that of what the
-    feature store holds, STORE is a call of it that brought nothing; the others are the load's.
+    feature store holds, STORE is a call of it that brought nothing, and STORE_DEADLINE is a request whose time was over
+    while it waited for one; the others are the load's.
     """
 
     INVALID = "invalid"
@@ -17,6 +18,7 @@ class Kind(Enum):
     NOT_READY = "not_ready"
     FEATURES = "features"
     STORE = "feature_store"
+    STORE_DEADLINE = "feature_store_deadline"
     OVERLOADED = "overloaded"
     DEADLINE = "deadline"
     FAILED = "failed"
@@ -53,6 +55,7 @@ STATUS: dict[Kind, int] = {
     Kind.STORE: 503,
     Kind.OVERLOADED: 503,
     Kind.DEADLINE: 504,
+    Kind.STORE_DEADLINE: 504,
 }
 """HTTP status of each kind; metrics use these numbers as `code` whatever the transport. 499 (nginx's number) is never
 sent: the caller was gone before its work ran."""

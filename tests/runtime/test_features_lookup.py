@@ -183,7 +183,7 @@ async def test_a_request_that_has_no_time_left_ends() -> None:
         s.lookup({"store_id": np.array([1])}, {"size": None}, 1, loop.time() + 0.01, receiver)
         with pytest.raises(RequestError) as caught:
             await asyncio.wait_for(receiver, PATIENT)
-    assert caught.value.kind is Kind.DEADLINE
+    assert caught.value.kind is Kind.STORE_DEADLINE
 
 
 @pytest.mark.parametrize(

@@ -255,19 +255,27 @@ def leaves(running: Running, path: str) -> None:
 
 def test_the_lookup_counts_within_the_requests_time(shop: Running, store: Store) -> None:
     store.manner = held = Held(store)
+    of_the_store, of_the_model = rejections(shop, "feature_store_deadline"), rejections(shop, "deadline")
     try:
         # Nobody else has asked for this store's: an answer on its way would be shared.
         body = {"inputs": tensors(store_id=[5], crew=[1, None]), "parameters": {"timeout": 50_000}}
         refused(shop.client.post("/v2/models/shop/infer", json=body), 504)
+        assert rejections(shop, "feature_store_deadline") == of_the_store + 1
         client = Client(shop)
         with client.channel:
             request = client.request(("store_id", "INT64", [1], [6]))
             late = client.refusal(lambda: client.call("ModelInfer", request, timeout=0.05))
             assert late[0] is grpc.StatusCode.DEADLINE_EXCEEDED
         eventually(lambda: waiting(shop) == 0)
+        assert rejections(shop, "deadline") == of_the_model, "it was the store that took the time"
     finally:
         held.open = True
         store.manner = None
+
+
+def rejections(running: Running, reason: str) -> float:
+    samples = running.metrics().items()
+    return sum(value for name, value in samples if name.startswith("sluice_rejections_total") and f'"{reason}"' in name)
 
 
 def test_a_pod_that_drains_waits_for_requests_that_wait_for_the_store(tmp_path: Path, store: Store) -> None:

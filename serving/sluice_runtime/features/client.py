@@ -30,6 +30,7 @@ class Trouble(StrEnum):
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     BROKEN = "broken"
+    AWAY = "away"
     STATUS = "status"
     INVALID = "invalid"
     # Of keys for which there was no call.
@@ -109,9 +110,13 @@ class Question:
         """Ask."""
         try:
             self._request = self._pool.request(self._body)
-            kept = self._pool.kept()
         except (OSError, ValueError) as error:
             self._timer = self._loop.call_soon(self._fail, _unreadable(error))
+            return
+        try:
+            kept = self._pool.kept()
+        except OSError as error:
+            self._timer = self._loop.call_soon(self._fail, _failed(error))
             return
         if kept is not None:
             self._send(kept)
@@ -201,15 +206,16 @@ def _failed(error: Exception) -> StoreError:
 
 
 def _unreadable(error: Exception) -> StoreError:
-    """Of credentials, of which nothing must be told."""
+    """Of a token, of which nothing must be told."""
     message = "the feature store cannot be asked"
     return StoreError(Trouble.UNREACHABLE, message, f"token: {type(error).__name__}", away=True)
 
 
 def _refused(answer: Answer) -> StoreError:
-    message = f"the feature store answers with status {answer.status}"
     away, divides = answer.status in _AWAY, answer.status in _OF_A_KEY
-    return StoreError(Trouble.STATUS, message, _excerpt(answer.body), away=away, divides=divides)
+    trouble = Trouble.AWAY if away else Trouble.STATUS
+    message = f"the feature store answers with status {answer.status}"
+    return StoreError(trouble, message, _excerpt(answer.body), away=away, divides=divides)
 
 
 def _excerpt(body: bytes) -> str:

@@ -133,7 +133,7 @@ class Gathering:
         if not waiting:
             return
         now = self._loop.time()
-        if self._calls or self._flush_handle is not None or len(waiting) > self._most_keys:
+        if self._calls or self._again or len(self._lines) or len(waiting) > self._most_keys:
             self._lines.join(waiting, waiter, now)
             self._flush_soon()
             self._expire_later()

@@ -192,7 +192,7 @@ class Lookup:
 
     def _late(self) -> None:
         self._gathering.leave([*self._missing], self)
-        self._give(RequestError(Kind.DEADLINE, "no features within the time given"), "deadline")
+        self._give(RequestError(Kind.STORE_DEADLINE, "no features within the time given"), "deadline")
 
     def _finish(self) -> None:
         try:

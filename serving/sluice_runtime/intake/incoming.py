@@ -84,6 +84,11 @@ class Incoming(Work):
         if self._wait is not None:
             self._wait.forget()
 
+    @property
+    def waits(self) -> bool:
+        """Whether the store has still to answer."""
+        return self._wait is not None
+
     def come(self) -> None:
         """The store has answered."""
         self._wait = None
@@ -151,7 +156,7 @@ class Wait:
                 del said
         work.seconds = self._until - asyncio.get_running_loop().time()
         if work.seconds <= 0:
-            raise RequestError(Kind.DEADLINE, "no prediction within the time given")
+            raise RequestError(Kind.STORE_DEADLINE, "no prediction within the time given")
         self._queue(said)
 
     def _take(self, said: Fetched | Exception) -> None:

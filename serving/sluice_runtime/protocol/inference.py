@@ -9,6 +9,7 @@ from sluice_runtime.answers import HEADER as MARK
 from sluice_runtime.errors import Kind, RequestError, for_caller
 from sluice_runtime.http2.connection import Http2Connection
 from sluice_runtime.http2.head import Fields
+from sluice_runtime.intake.incoming import Incoming
 from sluice_runtime.plane import InferRequest, InferResponse, Model
 from sluice_runtime.protocol.calls import Site
 from sluice_runtime.protocol.messages import decode_message, encode_message
@@ -100,9 +101,11 @@ class Infer(Unary):
         """The caller gave up, or its time has passed, of which both sides learn at once: nothing is computed for it."""
         late = self.deadline is not None and self.line.loop.time() >= self.deadline
         super().gone()
+        waited = isinstance(self._work, Incoming) and self._work.waits
         if self._work is not None:
             self.site.plane.forget(self._model, self._work)
-        self._end(Kind.DEADLINE if late else Kind.ABANDONED)
+        over = Kind.STORE_DEADLINE if waited else Kind.DEADLINE
+        self._end(over if late else Kind.ABANDONED)
 
     def _begin(self) -> None:
         self._started = self.site.plane.begin()

@@ -39,6 +39,7 @@ STATUSES: dict[Kind, Status] = {
     Kind.STORE: Status.UNAVAILABLE,
     Kind.OVERLOADED: Status.UNAVAILABLE,
     Kind.DEADLINE: Status.DEADLINE_EXCEEDED,
+    Kind.STORE_DEADLINE: Status.DEADLINE_EXCEEDED,
 }
 
 _MAX_WORDS = 1024

@@ -179,7 +179,7 @@ async def test_the_lookup_is_a_part_of_the_time_that_a_request_has() -> None:
     _, late = shop.ask(1, timeout=0.001)
     await asyncio.sleep(0.01)
     shop.store.asked[3].receiver.set_result(found(x=[1]))
-    assert (await refused(late)).kind is Kind.DEADLINE
+    assert (await refused(late)).kind is Kind.STORE_DEADLINE
 
 
 @pytest.mark.parametrize("at_once", [True, False])

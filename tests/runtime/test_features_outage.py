@@ -253,6 +253,28 @@ async def test_what_nobody_thought_of_is_told_now_and_then_and_the_store_is_left
     assert caplog.text.count("Traceback") == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("503 Service Unavailable", "away"), ("500 Internal Server Error", "status")]
+)
+async def test_a_gateways_word_is_not_told_as_the_stores(status: str, outcome: str) -> None:
+    async with feature_store(rows={1: ROW}) as store, asking(store) as s:
+        store.manner = lambda call: call.send(b'"no"', status)
+        with pytest.raises(RequestError):
+            await s.find([1])
+        assert s.counted("sluice_feature_store_calls_total", outcome=outcome) == 1
+
+
+async def test_authorities_that_cannot_be_read_are_no_fault_of_the_token(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "ca.crt").write_text("nonsense")
+    store = Store(rows={1: ROW}, url="https://localhost:1")
+    async with asking(store, credentials_dir=str(tmp_path)) as s:
+        with pytest.raises(RequestError, match="cannot be reached"):
+            await s.find([1])
+    assert "token" not in caplog.text
+
+
 async def test_an_outage_is_in_the_log_now_and_then_and_a_token_never_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,5 @@
-"""What is read of a runtime's `/metrics`: its latency histogram, its failures, how its calls of the feature store went,
-and when its process started.
+"""What is read of a runtime's `/metrics`: its latency histogram, its failures, how it fared with the feature store, and
+when its process started.
 """
 
 from collections import defaultdict
@@ -13,11 +13,16 @@ _BUCKET = "sluice_request_duration_seconds_bucket"
 _ANSWERS = "sluice_requests_total"
 _REFUSALS = "sluice_rejections_total"
 _CALLS = "sluice_feature_store_calls_total"
+_LOOKUPS = "sluice_feature_lookups_total"
+_DEFAULTS = "sluice_feature_defaults_total"
 _STARTED = "process_start_time_seconds"
-_WANTED = (_BUCKET, _ANSWERS, _REFUSALS, _CALLS, _STARTED)
+_WANTED = (_BUCKET, _ANSWERS, _REFUSALS, _CALLS, _LOOKUPS, _DEFAULTS, _STARTED)
 
 REFUSED, ANSWERED, LOST, USELESS = "refused", "answered", "lost", "useless"
-_OUTCOMES = {"answered": ANSWERED, "timeout": LOST, "unreachable": LOST, "broken": LOST}
+NOTED, FILLED = "noted", "filled"
+_REASONS = frozenset({"feature_store", "feature_store_deadline"})
+"""Of refusals for want of the feature store's answer."""
+_OUTCOMES = {"answered": ANSWERED, "timeout": LOST, "unreachable": LOST, "broken": LOST, "away": LOST}
 """Of a call of the feature store; what is none of these is of no use."""
 
 
@@ -25,7 +30,8 @@ _OUTCOMES = {"answered": ANSWERED, "timeout": LOST, "unreachable": LOST, "broken
 class RuntimeStats:
     """`latency`: upper bound in seconds (inf last) -> cumulative count. `errors`: requests answered with a 5xx, or over
     gRPC with a status of that meaning. `started_at`: Unix time, None where unknown. `store`: requests that were refused
-    for want of the feature store's answer, and calls of it by what came of them.
+    for want of the feature store's answer, and calls of it by what came of them; requests whose answers name values that
+    are not the store's, and rows that were filled in for want of its answer.
     """
 
     latency: Mapping[float, float]
@@ -38,6 +44,7 @@ def parse(text: str) -> RuntimeStats:
     """Parse the Prometheus text format; raises ValueError where it is malformed or has no latency histogram."""
     latency: dict[float, float] = {}
     store: dict[str, float] = defaultdict(float)
+    filled: dict[str, float] = {}
     started_at, errors = None, 0.0
     for sample in _samples(text):
         if sample.name == _STARTED:
@@ -45,9 +52,13 @@ def parse(text: str) -> RuntimeStats:
         elif sample.name == _ANSWERS:
             errors += sample.value if sample.labels["code"].startswith("5") else 0.0
         elif sample.name == _REFUSALS:
-            store[REFUSED] += sample.value if sample.labels["reason"] == "feature_store" else 0.0
+            store[REFUSED] += sample.value if sample.labels["reason"] in _REASONS else 0.0
         elif sample.name == _CALLS:
             store[_OUTCOMES.get(sample.labels["outcome"], USELESS)] += sample.value
+        elif sample.name == _LOOKUPS:
+            store[NOTED] += sample.value if sample.labels["outcome"] == "noted" else 0.0
+        elif sample.name == _DEFAULTS:
+            filled[sample.labels["feature"]] = sample.value if sample.labels["reason"] == "outage" else 0.0
         else:
             bound = float(sample.labels["le"])
             latency[bound] = latency.get(bound, 0.0) + sample.value

@@ -7,6 +7,7 @@ security standard. So the template is an allow-list: what is not known to be har
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 RUNTIME = "runtime"
@@ -30,7 +31,8 @@ _POD_VALUES = {
     "topologySpreadConstraints",
 }
 _POD_LISTS = {"containers", "initContainers", "volumes"}
-_OUR_CONTAINERS = {"name", "env", "envFrom", "volumeMounts"}
+_CONTAINER_LISTS = ("env", "envFrom", "volumeMounts")
+_OUR_CONTAINERS = {"name", *_CONTAINER_LISTS}
 _SIDECAR = _OUR_CONTAINERS | {
     "args",
     "command",
@@ -76,7 +78,35 @@ MODEL_PODS = Pods("podTemplate", (RUNTIME, FETCH))
 
 def refusal(template: Mapping[str, Any], pods: Pods = MODEL_PODS) -> str | None:
     """Why the template cannot be had, naming the field; None where it can."""
-    return next(_objections(template, pods), None)
+    # What comes later may rely on what was found in order before.
+    return next(chain(_misshapen(template, pods.path), _objections(template, pods)), None)
+
+
+def _misshapen(template: Mapping[str, Any], path: str) -> Iterator[str]:
+    """The schema leaves open what parts are made of; a null is a part that is not there."""
+    metadata, spec = template.get("metadata"), template.get("spec")
+    yield from _no_map(f"{path}.metadata", metadata)
+    for kind in ("labels", "annotations"):
+        yield from _no_map(f"{path}.metadata.{kind}", (metadata or {}).get(kind))
+    yield from _no_map(f"{path}.spec", spec)
+    for group in (*sorted(_POD_LISTS), "imagePullSecrets"):
+        yield from _no_list(f"{path}.spec.{group}", (spec or {}).get(group))
+    for group in ("containers", "initContainers"):
+        for container in (spec or {}).get(group) or ():
+            if not isinstance(container.get("name"), str):
+                yield f"{path}.spec.{group}: each needs a name, which says what it is merged with"
+            for part in _CONTAINER_LISTS:
+                yield from _no_list(f"{path}.spec.{group}[{container.get('name')}].{part}", container.get(part))
+
+
+def _no_map(path: str, value: Any) -> Iterable[str]:
+    if value is not None and not isinstance(value, Mapping):
+        yield f"{path} must be an object"
+
+
+def _no_list(path: str, value: Any) -> Iterable[str]:
+    if value is not None and not (isinstance(value, list) and all(isinstance(one, Mapping) for one in value)):
+        yield f"{path} must be a list of objects"
 
 
 def _objections(template: Mapping[str, Any], pods: Pods) -> Iterator[str]:
@@ -139,8 +169,9 @@ def merge(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]
     """The pod template (metadata, spec) with the user's parts merged: maps by key, containers and volumes by name."""
     merged = deepcopy(dict(pod))
     for key, values in (template.get("metadata") or {}).items():
-        merged["metadata"][key] = {**values, **merged["metadata"].get(key, {})}
-    for key, value in (template.get("spec") or {}).items():
+        merged["metadata"][key] = {**(values or {}), **merged["metadata"].get(key, {})}
+    given = {key: value for key, value in (template.get("spec") or {}).items() if value is not None}
+    for key, value in given.items():
         if key in ("containers", "initContainers"):
             _merge_containers(merged["spec"].setdefault(key, []), value)
         elif key == "volumes":
@@ -157,6 +188,6 @@ def _merge_containers(ours: list[dict[str, Any]], theirs: Iterable[Mapping[str, 
         if known is None:
             ours.append({**container, "securityContext": RESTRICTED})
             continue
-        for key in ("env", "envFrom", "volumeMounts"):
+        for key in _CONTAINER_LISTS:
             if container.get(key):
                 known[key] = [*known.get(key, []), *container[key]]

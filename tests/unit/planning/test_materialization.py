@@ -137,6 +137,14 @@ def test_a_pod_template_is_merged_into_its_pods_alone() -> None:
         ({"spec": {"containers": [{"name": "proxy", "image": "x"}]}}, "initContainers with restartPolicy: Always"),
         ({"spec": {"containers": [{"name": "materialize", "env": [{"name": "SLUICE_X"}]}]}}, "belong to the operator"),
         ({"metadata": {"labels": {"sluice.dev/name": "x"}}}, "sluice.dev/name belongs to the operator"),
+        # The schema leaves open what parts are made of.
+        ({"spec": "text"}, "spec must be an object"),
+        ({"metadata": {"annotations": ["a"]}}, "annotations must be an object"),
+        ({"spec": {"containers": ["x"]}}, "spec.containers must be a list of objects"),
+        ({"spec": {"volumes": {"a": 1}}}, "spec.volumes must be a list of objects"),
+        ({"spec": {"imagePullSecrets": 5}}, "spec.imagePullSecrets must be a list of objects"),
+        ({"spec": {"containers": [{"name": "materialize", "env": {"A": "b"}}]}}, "[materialize].env must be a list"),
+        ({"spec": {"containers": [{"name": ["a"]}]}}, "each needs a name"),
     ],
 )
 def test_what_would_raise_privileges_or_never_end_is_refused_by_its_name(template: dict[str, Any], words: str) -> None:
@@ -147,6 +155,12 @@ def test_what_would_raise_privileges_or_never_end_is_refused_by_its_name(templat
     assert message.startswith("features.materialization.podTemplate.")
     assert words in message
     assert (found.condition("Ready").status, found.condition("Stalled").status) == ("True", "False")
+
+
+def test_a_null_in_a_pod_template_is_a_part_that_is_not_there() -> None:
+    nothing = {"metadata": {"labels": None}, "spec": {"containers": None, "volumes": None, "tolerations": None}}
+    assert pod_of(world(podTemplate=nothing)) == pod_of(world())
+    assert pod_of(world(podTemplate={"metadata": None, "spec": None})) == pod_of(world())
 
 
 def test_a_zone_that_is_not_named_is_left_to_the_cluster() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from sluice.config import Limits
 from sluice_authorizer.door import Entrance
 from sluice_runtime.door import Door
-from sluice_runtime.polite import KEEP_ALIVE_SECONDS, PoliteServer
+from sluice_runtime.draining import KEEP_ALIVE_SECONDS, DrainingServer
 
 LIMITS = Limits(max_body_bytes=64 * 1024**2, max_buffered_bytes=96 * 1024**2, max_connections=4096)
 """A body is as large as `spec.access.data.maxRequestBytes` allows, which is 64 MiB at most."""
@@ -18,7 +18,7 @@ DRAIN_SECONDS = 10.0
 _ANSWER_SECONDS = 5
 
 
-class Server(PoliteServer):
+class Server(DrainingServer):
     """Serves until SIGTERM; then each answer asks its router to connect elsewhere, and the last one ends it."""
 
     def __init__(self, entrance: Entrance, host: str, port: int, beside: Callable[[], Awaitable[None]]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sluice_runtime.access_log import log_call, log_exchange
 from sluice_runtime.door import Door
-from sluice_runtime.polite import KEEP_ALIVE_SECONDS, PoliteServer
+from sluice_runtime.draining import KEEP_ALIVE_SECONDS, DrainingServer
 from sluice_runtime.protocol.calls import Site
 from sluice_runtime.protocol.grpc import GrpcServer
 from sluice_runtime.runtime import Runtime
@@ -14,7 +14,7 @@ from sluice_runtime.service import Gate
 from sluice_runtime.tracing import Spans, Traced, exporter_from
 
 
-class Server(PoliteServer):
+class Server(DrainingServer):
     """Serves one model until SIGTERM, or until the runtime fails."""
 
     def __init__(self, app: Gate, runtime: Runtime) -> None:

@@ -23,7 +23,7 @@ _QUIET_SECONDS = 1.0
 """Drained means: no connection for this long. New ones may come while callers' DNS answers are stale."""
 
 
-class PoliteServer(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
     """Serves until SIGTERM, and then until callers have left. A second SIGTERM ends the process at once."""
 
     def __init__(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,8 +61,9 @@ def run(chosen: argparse.Namespace) -> int:
             return 0
         if not os.environ.get(CHILD):
             return _settled()
-        for line in _trained(chosen):
-            print(line, flush=True)  # noqa: T201 the command's answer
+        with _ended_in_order():
+            for line in _trained(chosen):
+                print(line, flush=True)  # noqa: T201 the command's answer
     except ValidationError as error:
         return fault(explain(error), FOR_GOOD)
     except AwayError as error:
@@ -80,8 +82,25 @@ def _settled() -> int:
     with subprocess.Popen([sys.executable, "-m", "sluice", *sys.argv[1:]], env=os.environ | SETTLED) as child:
         # A terminal tells the child of Ctrl-C as well. It is waited for until it has taken away what it began.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
-        return child.wait()
+        signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
+        status = child.wait()
+        return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM takes away what was begun, as Ctrl-C does: a script's background job ignores SIGINT, by inheritance."""
+
+    def end(*_: object) -> None:
+        # Who tells a group of processes tells this one twice.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _job(chosen: argparse.Namespace) -> str:

@@ -27,15 +27,21 @@ class Slow(Model):
 """
 
 
-@pytest.mark.parametrize("word", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_and_nothing_is_left(word: signal.Signals, tmp_path: Path) -> None:
+IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+"""How a shell without a terminal begins what ends in `&`: what it begins ignores SIGINT."""
+
+
+@pytest.mark.parametrize(
+    ("word", "before"), [(signal.SIGTERM, ()), (signal.SIGINT, ()), (signal.SIGTERM, IN_THE_BACKGROUND)]
+)
+def test_it_ends_and_nothing_is_left(word: signal.Signals, before: tuple[str, ...], tmp_path: Path) -> None:
     place = desk(tmp_path / "desk")
     (place / "slow.py").write_text(SLOW)
     (tmp_path / "tmp").mkdir()
     argv = [sys.executable, "-m", "sluice", "train", "slow:Slow", "--data", "shops.csv", "--output", "slow.tar.gz"]
     known = {"PATH": os.environ["PATH"], "HOME": str(place), "TMPDIR": str(tmp_path / "tmp")}
     with subprocess.Popen(
-        argv, cwd=place, env=known, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*before, *argv], cwd=place, env=known, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as running:
         until = time.monotonic() + PATIENCE
         while not (place / "begun").exists():

@@ -27,6 +27,8 @@ _LETTERS = {"bool": "b", "int64": "n", "double": "n", "string": "s", str(TIME): 
 _EXACT = 2**53
 """Up to here every integer is a double."""
 
+_HEAD_BYTES = 4096
+
 
 def read(sources: Sequence[Path]) -> pa.Table:
     """Rows of CSV and Parquet files, one file after the other.
@@ -34,8 +36,7 @@ def read(sources: Sequence[Path]) -> pa.Table:
     Raises:
         TrainingError: a file cannot be read, or holds what cannot be learned from.
     """
-    if not sources:
-        raise TrainingError("there is no data; name files with --data")
+    check_named(sources)
     tables = [canonical(_read(source)) for source in sources]
     names = tables[0].column_names
     for source, table in zip(sources, tables, strict=True):
@@ -48,6 +49,18 @@ def read(sources: Sequence[Path]) -> pa.Table:
         return canonical(one)
     except pa.ArrowException as error:
         raise TrainingError(f"the files have columns of different types: {_first_line(error)}") from error
+
+
+def check_named(sources: Sequence[Path]) -> None:
+    """Whether there are files, of kinds that are read, by their names alone.
+
+    Raises:
+        TrainingError: naming the first that is not.
+    """
+    if not sources:
+        raise TrainingError("there is no data; name files with --data")
+    if other := [path for path in sources if not _is_parquet(path) and not _is_csv(path)]:
+        raise TrainingError(f"{other[0]} is neither .csv, .csv.gz nor .parquet")
 
 
 def taken(given: Any) -> pa.Table:
@@ -115,27 +128,38 @@ def rows(values: Columns, chosen: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 def _read(source: Path) -> pa.Table:
     try:
-        if source.suffix in (".parquet", ".pq"):
-            return pa.parquet.read_table(source)
-        if source.suffix == ".csv" or source.name.endswith(".csv.gz"):
-            return _comma_separated(source)
+        return pa.parquet.read_table(source) if _is_parquet(source) else _comma_separated(source)
     except FileNotFoundError as error:
         raise TrainingError(f"there is no {source}; paths are from {Path.cwd()}") from error
     except (OSError, pa.ArrowException) as error:
         raise TrainingError(f"{source} cannot be read: {_first_line(error)}") from error
-    raise TrainingError(f"{source} is neither .csv, .csv.gz nor .parquet")
+
+
+def _is_parquet(source: Path) -> bool:
+    return source.suffix in (".parquet", ".pq")
+
+
+def _is_csv(source: Path) -> bool:
+    return source.suffix == ".csv" or source.name.endswith(".csv.gz")
 
 
 def _comma_separated(source: Path) -> pa.Table:
+    with pa.input_stream(str(source)) as file:
+        if b"\0" in file.read(_HEAD_BYTES):  # as in UTF-16, and in what is no text at all
+            raise TrainingError(f"{source} is not UTF-8 text; save the file as CSV in UTF-8")
     options = pa.csv.ConvertOptions(strings_can_be_null=True)
     try:
         table = pa.csv.read_csv(source, convert_options=options)
     except pa.ArrowInvalid:
         # One thread knows in which line it is; the first columns of what is no UTF-8 are no CSV either.
         table = pa.csv.read_csv(source, pa.csv.ReadOptions(use_threads=False), convert_options=options)
-    if text := [name for name in table.column_names if pa.types.is_binary(table.schema.field(name).type)]:
+    try:
+        names = table.column_names
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"the first line of {source} is not UTF-8 text; save the file as UTF-8") from error
+    if text := [name for name, kind in zip(names, table.schema.types, strict=True) if pa.types.is_binary(kind)]:
         raise TrainingError(f"column {text[0]!r} of {source} is not UTF-8 text; save the file as UTF-8")
-    only = table.column_names[0]
+    only = names[0]
     if table.num_columns == 1 and (other := next((mark for mark in ";\t|" if mark in only), None)):
         raise TrainingError(f"the columns of {source} are divided by {other!r}; divide them by commas")
     return table

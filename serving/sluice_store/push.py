@@ -41,7 +41,7 @@ def push(source: Path, store: str, *, endpoint: str | None = None, force: bool =
 
     Raises:
         StoreError: another package has this name and version, or the store refuses or fails.
-        PackageError: `source` is no package.
+        PackageError: `source` is no package, or a registry refuses or fails.
         ValueError: `store` cannot be pushed to.
     """
     scheme = check_writable(store)
@@ -57,8 +57,11 @@ def push(source: Path, store: str, *, endpoint: str | None = None, force: bool =
 
 def _push_artifact(store: str, archive: Path, described: Description, *, endpoint: str | None, force: bool) -> Pushed:
     uri = parse_uri(f"{store.rstrip('/')}/{described.name}:{described.version}")
-    with registry_at_home(uri, endpoint) as registry:
-        pushed = push_package(registry, described.version, archive, described.to_annotations(), force=force)
+    try:
+        with registry_at_home(uri, endpoint) as registry:
+            pushed = push_package(registry, described.version, archive, described.to_annotations(), force=force)
+    except FileExistsError as error:
+        raise _taken(described, str(error)) from error
     return Pushed(uri.text, described.digest, pushed.new)
 
 
@@ -133,5 +136,6 @@ def _checksum_of(place: Place, key: str) -> str | None:
 def _taken(described: Description, held: str) -> StoreError:
     return StoreError(
         f"{described.name} {described.version} is published already, and a published package is never changed: {held}; "
-        f"this one has {described.digest}. Give it another version, or replace what is there with --force"
+        f"this one has {described.digest}. Give it another version, or replace what is there with --force",
+        permanent=True,
     )

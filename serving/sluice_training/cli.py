@@ -6,6 +6,7 @@ import argparse
 import importlib
 import inspect
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,10 +26,10 @@ from sluice.model import Model
 from sluice.package import Package, check_new, opened
 from sluice.telling import fault, warn
 from sluice_training import options
-from sluice_training.data import read
-from sluice_training.declared import check_declared
+from sluice_training.data import check_named, read
+from sluice_training.declared import check_declared, check_searched
 from sluice_training.errors import AwayError, TrainingError
-from sluice_training.job import applying, manifests
+from sluice_training.job import OUTPUT, applying, is_claimed, manifests
 from sluice_training.plan import Plan
 from sluice_training.record import code_of
 from sluice_training.registering import check_address, register
@@ -68,7 +69,9 @@ def run(chosen: argparse.Namespace) -> int:
         return fault(explain(error), FOR_GOOD)
     except AwayError as error:
         return fault(str(error))
-    except (TrainingError, PackageError, FileNotFoundError, PermissionError, ValueError) as error:
+    except PackageError as error:
+        return fault(str(error), error.reason.status)
+    except (TrainingError, FileNotFoundError, PermissionError, ValueError) as error:
         return fault(str(error), FOR_GOOD)
     except OSError as error:
         return fault(str(error))
@@ -105,11 +108,13 @@ def _ended_in_order() -> Iterator[None]:
 
 def _job(chosen: argparse.Namespace) -> str:
     _check_places(chosen)
+    plan = _plan(chosen)
+    check_named(chosen.data)
     if chosen.image_folder:
         return manifests(chosen, chosen.model.partition(":")[0], {})
     kind = _class(chosen.model, chosen.model_version)
-    if chosen.lock is None:
-        options.check_lock(kind, None)
+    check_searched(kind, plan.candidates)
+    options.check_lock(kind, chosen.lock, here=not is_claimed(chosen.lock))
     return manifests(chosen, kind.name, code_of(kind).files)
 
 
@@ -235,7 +240,18 @@ def _pushed(package: Package, output: Path, store: str, endpoint: str | None) ->
     try:
         return push(package.folder, store, endpoint=endpoint).uri
     except StoreError as error:
-        raise AwayError(f"{error}; {output} is kept, and published by: sluice push {output} {store}") from error
+        raise _unpublished(str(error), error.permanent, output, store, endpoint) from error
+    except PackageError as error:
+        raise _unpublished(str(error), error.reason.permanent, output, store, endpoint) from error
+
+
+def _unpublished(told: str, permanent: bool, output: Path, store: str, endpoint: str | None) -> TrainingError:
+    """What is said of it, with where the package is and how it is published later, where it is and can be."""
+    again = shlex.join(["sluice", "push", str(output), store, *(["--endpoint", endpoint] if endpoint else [])])
+    kept = "" if str(output) == OUTPUT else f"; {output} is kept"
+    if permanent:
+        return TrainingError(f"{told}{kept}")
+    return AwayError(f"{told}{kept and f'{kept}, and published by: {again}'}")
 
 
 def _replayed(package: Package) -> None:

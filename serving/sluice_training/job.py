@@ -21,6 +21,9 @@ from sluice.failures import FOR_GOOD, WRONG_COMMAND
 from sluice_training.errors import TrainingError
 
 FOLDER = "/training"
+OUTPUT = "/tmp/package.tar.gz"  # noqa: S108 the container's own emptyDir
+"""Lost with the pod."""
+
 CLAIM = "/data"
 MAX_BYTES = 900_000
 """Of a ConfigMap, of which Kubernetes takes a mebibyte with its names."""
@@ -84,6 +87,11 @@ def applying(printed: str) -> str:
     return f"apply it by piping this into: kubectl apply --server-side -f -{why}"
 
 
+def is_claimed(path: Path | None) -> bool:
+    """Whether a file is in the claim, where nobody looks before the job does."""
+    return str(path).startswith(f"{CLAIM}/")
+
+
 class _Readable(yaml.SafeDumper):
     """Writes text of several lines as such."""
 
@@ -99,7 +107,7 @@ def _files(chosen: argparse.Namespace, code: Mapping[str, bytes]) -> Iterator[tu
     yield from code.items()
     size = sum(map(len, code.values()))
     for path in (*chosen.data, chosen.features, chosen.lock, chosen.previous):
-        if path is None or str(path).startswith(f"{CLAIM}/"):
+        if path is None or is_claimed(path):
             continue
         if path.is_absolute() or ".." in path.parts:
             raise TrainingError(f"{path} must lie below the current folder, or in the --claim, below {CLAIM}")
@@ -115,7 +123,7 @@ def _files(chosen: argparse.Namespace, code: Mapping[str, bytes]) -> Iterator[tu
 
 def _command(chosen: argparse.Namespace) -> list[str]:
     """The options as they were chosen, for another place."""
-    words = ["sluice", "train", chosen.model, "--output=/tmp/package.tar.gz"]
+    words = ["sluice", "train", chosen.model, f"--output={OUTPUT}"]
     words += [f"--data={path}" for path in chosen.data]
     words += [f"--key={key}" for key in chosen.key]
     for option in ("features", "service", "timestamp", "seed", "test_share", "search", "previous", "lock",

@@ -48,14 +48,15 @@ def check_files(chosen: argparse.Namespace) -> None:
             raise TrainingError(f"{_flag(option)}: there is no {path}")
 
 
-def check_lock(kind: type[Model], lock: Path | None) -> None:
-    """Whether the class's own Python has its libraries, and a class without any none.
+def check_lock(kind: type[Model], lock: Path | None, *, here: bool = True) -> None:
+    """Whether the class's own Python has its libraries, and a class without any none. `here`: a lock is a file here.
 
     Raises:
         TrainingError: saying which option to give, or to leave out.
     """
     if overrides(kind):
-        lock_of(kind, lock)
+        if here or lock is None:
+            lock_of(kind, lock)
     elif lock is not None:
         raise TrainingError(f"--lock is of no use: {kind.__name__} overrides neither preprocess nor postprocess")
 

@@ -34,6 +34,7 @@ _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _FOLDER = "package"
 _TIMEOUT = 60.0
 _MAX_METRICS = 1_000
+_TRY_AGAIN = frozenset({408, 425, 429})
 _MAX_VALUE = 500
 """Characters of a parameter, of which older servers take no more."""
 
@@ -179,22 +180,33 @@ class _Server:
         """One request; `exists`: that it is there already is no fault."""
         try:
             response = self._web.request(method, path, json=body, params=params, content=content)
-            answer = response.json() if response.content else {}
         except httpx.HTTPError as error:
             raise AwayError(f"{self._url} cannot be reached: {type(error).__name__} {error}") from error
-        except ValueError as error:
-            raise TrainingError(f"{self._url} does not answer as MLflow does; check --register") from error
         if response.status_code in (401, 403):
             raise TrainingError(
                 f"{self._url} refuses; set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD"
             )
-        if response.is_success and isinstance(answer, dict):
+        answer = _object(response)
+        if response.is_success and answer is not None:
             return answer
-        code, told = (answer.get("error_code"), answer.get("message")) if isinstance(answer, dict) else (None, None)
+        code, told = (answer.get("error_code"), answer.get("message")) if answer else (None, None)
         if exists and code == "RESOURCE_ALREADY_EXISTS":
             return {}
-        kind = AwayError if response.status_code >= 500 else TrainingError
-        raise kind(f"{self._url} answered {response.status_code}: {str(told or code)[:300]}")
+        message = f"{self._url} answered {response.status_code}: {str(told or code or response.reason_phrase)[:300]}"
+        if response.status_code >= 500 or response.status_code in _TRY_AGAIN:
+            raise AwayError(message)
+        if answer is None:
+            raise TrainingError(f"{self._url} does not answer as MLflow does; check --register")
+        raise TrainingError(message)
+
+
+def _object(response: httpx.Response) -> dict[str, Any] | None:
+    """What an answer holds; None where that is no object, as of a gateway that speaks for the server."""
+    try:
+        answer = response.json() if response.content else {}
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def _parameters(manifest: Manifest) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,8 @@ def targets_of(kind: type[Model]) -> list[str]:
     Raises:
         TrainingError: it says none.
     """
-    targets = [kind.target] if isinstance(kind.target, str) else list(kind.target)
+    said: object = kind.target
+    targets = [said] if isinstance(said, str) else list(said) if isinstance(said, Collection) else []
     if not targets or not all(targets):
         raise TrainingError(f'{kind.__name__} says no target; set it in the class: target = "COLUMN"')
     return targets

@@ -22,7 +22,7 @@ from sluice.model import Model, to_columns, to_tensors
 from sluice.statistics import Statistics
 from sluice_training import describing, evaluation, export, record, sampling
 from sluice_training.data import digest, rows, taken
-from sluice_training.declared import check_declared, checked_features
+from sluice_training.declared import check_declared, check_searched, checked_features
 from sluice_training.errors import TrainingError
 from sluice_training.evaluation import Task
 from sluice_training.fitting import Fitted, Parameters, copied, fit
@@ -37,9 +37,6 @@ from sluice_training.trained import Trained
 
 MAX_SLICES = 256
 """On a card."""
-
-_WORDS = {"description", "owner", "license", "intendedUse", "limitations"}
-"""What a class says on its card; all else is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,7 @@ def train(kind: type[Model], data: Any, plan: Plan) -> Trained:
         TrainingError: one line that says what to change; nothing is written.
     """
     check_declared(kind)
+    check_searched(kind, plan.candidates)
     model = guarded(kind, "__init__", kind)
     references = checked_features(kind, guarded(model, "features", model.features)) or plan.references
     previous = read_previous(kind, plan.previous) if plan.previous else None
@@ -82,8 +80,6 @@ def train(kind: type[Model], data: Any, plan: Plan) -> Trained:
 
 
 def _searched(course: _Course) -> Search:
-    if not course.kind.parameters:
-        raise TrainingError(f"{course.kind.__name__} has no parameters to search; set parameters = {{NAME: [VALUES]}}")
     found, plan = course.found, course.plan
     inputs, target = found.chosen(~found.out)
     parts = folds(found.table.filter(pa.array(~found.out)), FOLDS, plan.seed, keys=found.keys)
@@ -188,10 +184,6 @@ def _card(course: _Course, fitted: Fitted, served: Served) -> Card:
             task, lambda values: served.predictions(values, found.targets), used, wanted, course.plan.seed
         ),
     }
-    if unknown := sorted(set(course.kind.card) - _WORDS):
-        raise TrainingError(
-            f"card[{unknown[0]!r}] is not for {course.kind.__name__} to say; it may say {sorted(_WORDS)}"
-        )
     try:
         return Card.model_validate({**said, **course.kind.card})
     except ValidationError as error:

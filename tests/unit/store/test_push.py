@@ -53,8 +53,9 @@ def test_the_same_package_again_changes_nothing_in_whatever_form(store: str, tmp
 def test_another_package_under_the_same_name_is_refused_until_forced(store: str, tmp_path: Path) -> None:
     first = push(make_package(tmp_path / "one"), store)
     other = make_package(tmp_path / "other", extra=b"x")
-    with pytest.raises(StoreError, match=first.digest):
+    with pytest.raises(StoreError, match=first.digest) as refused:
         push(other, store)
+    assert refused.value.permanent
     assert [entry.digest for entry in listed(store)] == [first.digest]
     forced = push(other, store, force=True)
     assert forced.digest != first.digest

@@ -63,6 +63,40 @@ def test_a_lock_is_there_where_python_is_served_and_only_there(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("kind", "words", "message"),
+    [
+        ("Revenue", ["--seed=-1"], "seed is -1; it must be a whole number, and not negative"),
+        ("Revenue", ["--test-share=5"], "the test share is 5.0; it must lie between 0 and 1"),
+        ("Revenue", ["--search=-3"], "search is -3; it must be a whole number, and not negative"),
+        ("Revenue", ["--image-folder=/app", "--seed=-1"], "seed is -1"),
+        ("Revenue", ["--lock=/data/a.lock"], "--lock is of no use: Revenue overrides neither"),
+        ("Good", ["--search=3"], "Good has no parameters to search"),
+        ("Coded", ["--lock=absent.lock"], "absent.lock does not exist; it must be the lock of the class's libraries"),
+        ("Coded", [], "Coded overrides preprocess or postprocess"),
+    ],
+)
+def test_no_job_is_printed_that_can_only_fail(
+    kind: str, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    given = chosen("--as-job", "--image=tools:1", "--push=s3://models", "--data=/data/shops.csv", *words)
+    given.model = f"unit.training.shops:{kind}"
+    assert cli.run(given) == 3
+    told = capsys.readouterr()
+    assert (told.out, told.err.startswith(f"sluice: {message}")) == ("", True), told.err
+
+
+@pytest.mark.parametrize(("data", "message"), [([], "there is no data"), (["--data=a.xlsx"], "a.xlsx is neither .csv")])
+def test_nor_one_without_data(data: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(chosen("--as-job", "--image=tools:1", "--image-folder=/app", "--push=s3://models", *data)) == 3
+    assert capsys.readouterr().err.startswith(f"sluice: {message}")
+
+
+def test_a_lock_in_a_claim_is_not_looked_for_here() -> None:
+    check_lock(Coded, Path("/data/absent.lock"), here=False)
+
+
+@pytest.mark.parametrize(
     ("named", "message"),
     [
         ("models", "'models' names no class; write MODULE:CLASS"),

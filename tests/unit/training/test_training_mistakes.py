@@ -191,11 +191,39 @@ def test_what_is_wrong_is_told_in_one_line(kind: type[Model], message: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("role", "said", "message"),
+    [
+        ("card", {"owner": 5}, "the card of Revenue: owner: Input should be a valid string"),
+        ("card", {"colour": "red"}, r"card\['colour'\] is not for Revenue to say; it may say description, intendedUse"),
+        ("card", {"metrics": {}}, r"card\['metrics'\] is not for Revenue to say"),
+        ("card", None, r'Revenue.card is None; write card = {"owner": "..."}'),
+        ("parameters", None, r"Revenue.parameters is None; write parameters = {NAME: \[VALUES\]}"),
+        ("parameters", {"alpha": ()}, r"parameters\['alpha'\] must be a list of values to choose among"),
+        ("variables", None, r"Revenue.variables is None, and must be several: variables = \(...,\)"),
+        ("slices", None, "Revenue.slices is None, and must be several"),
+        ("groups", 5, "Revenue.groups is 5, and must be several"),
+        ("inputs", 5, "Revenue.inputs is 5, and must be several"),
+        ("target", None, "Revenue says no target; set it in the class"),
+        ("target", 5, "Revenue says no target; set it in the class"),
+        ("version", 2, 'Revenue.version is 2, and must be text: write version = "2"'),
+        ("version", None, 'Revenue.version is None, and must be text: write version = "..."'),
+        ("name", 7, 'Revenue.name is 7, and must be text: write name = "7"'),
+    ],
+)
+def test_what_a_class_says_is_looked_at_before_its_data(role: str, said: Any, message: str) -> None:
+    kind = type("Revenue", (Revenue,), {role: said})
+    with pytest.raises(TrainingError, match=message) as refused:
+        train(kind, "absent.csv")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"seed": -1}, "seed is -1; it must be a whole number, and not negative"),
         ({"seed": "7"}, "seed is '7'; it must be a whole number"),
         ({"seed": None}, "seed is None; it must be a whole number"),
+        ({"search": -3}, "search is -3; it must be a whole number, and not negative"),
         ({"search": 2.5}, "search is 2.5; it must be a whole number"),
         ({"test_share": 1}, "the test share is 1; it must lie between 0 and 1"),
         ({"keys": "shopp"}, "no column 'shopp', which is to be key"),

@@ -30,8 +30,8 @@ _OUTCOMES = {"answered": ANSWERED, "timeout": LOST, "unreachable": LOST, "broken
 class RuntimeStats:
     """`latency`: upper bound in seconds (inf last) -> cumulative count. `errors`: requests answered with a 5xx, or over
     gRPC with a status of that meaning. `started_at`: Unix time, None where unknown. `store`: requests that were refused
-    for want of the feature store's answer, and calls of it by what came of them; requests whose answers name values that
-    are not the store's, and rows that were filled in for want of its answer.
+    for want of the feature store's answer, and calls of it by what came of them; requests whose answers name values
+    that are not the store's, and rows that were filled in for want of its answer.
     """
 
     latency: Mapping[float, float]
@@ -44,29 +44,37 @@ def parse(text: str) -> RuntimeStats:
     """Parse the Prometheus text format; raises ValueError where it is malformed or has no latency histogram."""
     latency: dict[float, float] = {}
     store: dict[str, float] = defaultdict(float)
-    filled: dict[str, float] = {}
     started_at, errors = None, 0.0
     for sample in _samples(text):
         if sample.name == _STARTED:
             started_at = sample.value
         elif sample.name == _ANSWERS:
             errors += sample.value if sample.labels["code"].startswith("5") else 0.0
-        elif sample.name == _REFUSALS:
-            store[REFUSED] += sample.value if sample.labels["reason"] in _REASONS else 0.0
-        elif sample.name == _CALLS:
-            store[_OUTCOMES.get(sample.labels["outcome"], USELESS)] += sample.value
-        elif sample.name == _LOOKUPS:
-            store[NOTED] += sample.value if sample.labels["outcome"] == "noted" else 0.0
         elif sample.name == _DEFAULTS:
-            filled[sample.labels["feature"]] = sample.value if sample.labels["reason"] == "outage" else 0.0
-        else:
+            # A row that lacks several features is counted for each of them.
+            store[FILLED] = max(store[FILLED], sample.value)
+        elif sample.name == _BUCKET:
             bound = float(sample.labels["le"])
             latency[bound] = latency.get(bound, 0.0) + sample.value
+        elif (name := _of_the_store(sample)) is not None:
+            store[name] += sample.value
     return RuntimeStats(dict(sorted(latency.items())), started_at, errors, dict(store))
+
+
+def _of_the_store(sample: Sample) -> str | None:
+    if sample.name == _REFUSALS:
+        return REFUSED if sample.labels["reason"] in _REASONS else None
+    if sample.name == _LOOKUPS:
+        return NOTED if sample.labels["outcome"] == "noted" else None
+    return _OUTCOMES.get(sample.labels["outcome"], USELESS)
 
 
 def _samples(text: str) -> Iterator[Sample]:
     """Only wanted lines are parsed: the library takes tens of microseconds for each."""
-    wanted = "\n".join(line for line in text.splitlines() if line.startswith(_WANTED))
+    wanted = "\n".join(line for line in text.splitlines() if line.startswith(_WANTED) and _is_read(line))
     for family in text_string_to_metric_families(wanted + "\n"):
         yield from family.samples
+
+
+def _is_read(line: str) -> bool:
+    return not line.startswith(_DEFAULTS) or 'reason="outage"' in line

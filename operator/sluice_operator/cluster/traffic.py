@@ -16,6 +16,7 @@ from yarl import URL
 from sluice_operator.cluster import prometheus_text, router_stats
 from sluice_operator.cluster.answers import AnswerObserver
 from sluice_operator.cluster.increments import Increments
+from sluice_operator.planning import outages
 from sluice_operator.planning.observed import RouterPod, Window
 from sluice_operator.planning.outages import Calls, Outages
 from sluice_operator.routing.envoy_bootstrap import UPTIME_LAG_SECONDS
@@ -25,15 +26,15 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1)
 
-_OF_THE_STORE = (prometheus_text.REFUSED, prometheus_text.ANSWERED, prometheus_text.LOST, prometheus_text.USELESS)
-
 Key = Hashable
 Stats = TypeVar("Stats")
 
 
 @dataclass
 class _Measured:
-    """The open window of one ModelDeployment. `store` counts within a slice of `outages`."""
+    """The open window of one ModelDeployment. `store` counts within a slice of `outages`, and of the pods that come the
+    same ones as `failures`.
+    """
 
     answers: Increments[str]
     latency: Increments[float]
@@ -50,6 +51,7 @@ class _Measured:
         """Start again from the last look."""
         for increments in (self.answers, self.latency, self.failures):
             increments.reopen(now)
+        self.store.opened_at = now
         self.outages.open_window()
 
 
@@ -100,10 +102,9 @@ class TrafficObserver:
         """
         now = self._clock()
         pods = [(revision, ip) for revision, ips in model_pod_ips.items() for ip in ips]
-        routers, runtimes = await asyncio.gather(
-            asyncio.gather(*(self._router(ip) for ip in router_ips or ())),
-            asyncio.gather(*(self._runtime(ip) for _, ip in pods)),
-        )
+        # A router is asked before the pods whose refusals are to explain its errors.
+        routers = await asyncio.gather(*(self._router(ip) for ip in router_ips or ()))
+        runtimes = await asyncio.gather(*(self._runtime(ip) for _, ip in pods))
         counting = runtimes if router_ips is None else routers
         complete = bool(counting) and None not in counting
         first_look = key not in self._measured
@@ -125,8 +126,7 @@ class TrafficObserver:
         found = {revision: window(measured, revision, revision not in silent) for revision in model_pod_ips}
         if witness is None:
             return found
-        excuses = {revision: None if revision in silent else measured.outages.excuse(revision) for revision in found}
-        return {revision: replace(seen, excuse=excuses[revision]) for revision, seen in found.items()}
+        return {name: _excused(measured, name, seen, name not in silent) for name, seen in found.items()}
 
     def open_window(self, key: Key) -> None:
         """Open a new window from the last look; without one, the next call of `windows` opens it."""
@@ -177,9 +177,30 @@ def _add_runtimes(
 def _hear(measured: _Measured, witness: str, revisions: Iterable[str], complete: bool, now: float) -> None:
     """Tell apart what the store is to blame for; where a slice is over, count for the next one."""
     grown = {revision: measured.store.sums(revision) for revision in revisions}
-    calls = {revision: Calls(*(int(sums.get(name, 0)) for name in _OF_THE_STORE)) for revision, sums in grown.items()}
+    calls = {revision: _calls(sums) for revision, sums in grown.items()}
     if measured.outages.look(now, witness, calls, complete):
-        measured.store.reopen(now)
+        measured.store.clear()
+
+
+def _calls(sums: Mapping[str, float]) -> Calls:
+    count = {name: int(value) for name, value in sums.items()}
+    return Calls(
+        refused=count.get(prometheus_text.REFUSED, 0),
+        answered=count.get(prometheus_text.ANSWERED, 0),
+        lost=count.get(prometheus_text.LOST, 0),
+        useless=count.get(prometheus_text.USELESS, 0),
+        # Answers name other things, too, and a request may have many rows.
+        filled=min(count.get(prometheus_text.NOTED, 0), count.get(prometheus_text.FILLED, 0)),
+    )
+
+
+def _excused(measured: _Measured, revision: str, seen: Window, answered: bool) -> Window:
+    """Every pod's failures and refusals come from one and the same answer of it; routers have told theirs before."""
+    excuse = measured.outages.excuse(revision)
+    told = int(measured.failures.sums(revision).get(router_stats.ERRORS, 0))
+    if answered:
+        return replace(seen, excuse=outages.spread(excuse, told, seen.errors))
+    return replace(seen, excuse=outages.untold(excuse, told, seen.errors, measured.outages.suspected))
 
 
 def _window(measured: _Measured, revision: str, with_latency: bool) -> Window:

@@ -21,23 +21,12 @@ from dataclasses import dataclass, replace
 from sluice_operator.api.analysis import Analysis, Check, CheckMetric
 from sluice_operator.api.status import CheckResult, Verdict
 from sluice_operator.planning import evidence, outages, shares
-from sluice_operator.planning.observed import Answer, Window
+from sluice_operator.planning.observed import Answer, Excuse, Window
 from sluice_operator.planning.questions import check_id
 
 SHOWN = math.log(20.0)
 """Evidence that a canary is not worse by a difference that matters is enough at 95 %: each step asks for it anew."""
 
-_MATTERS = {
-    CheckMetric.error_rate: 0.05,
-    CheckMetric.latency_p50: 0.10,
-    CheckMetric.latency_p95: 0.05,
-    CheckMetric.latency_p99: 0.02,
-    CheckMetric.answers_differ: 0.05,
-}
-"""The least difference of shares that matters. A version passes on its errors, and on answers that differ, only if it
-is shown to have less than 5 points more of them than the limit; on its p99 only if its p97 is within the limit, on p95
-and p50 if p90 and p40 are.
-"""
 _WORST_FIRST: tuple[Verdict, ...] = ("Fail", "Error", "Inconclusive", "Pass")
 
 
@@ -88,22 +77,47 @@ def judge(rules: Analysis, seen: Measured) -> Judgement:
     """Judge what was seen against the limits."""
     requests = shares.total(CheckMetric.error_rate, seen.canary)
     enough = requests >= rules.min_requests
-    asked = [check for check in rules.checks if seen.copied or check.metric is not CheckMetric.answers_differ]
-    checks = tuple(_held_back(_check(rules, check, seen), enough) for check in asked)
+    checks = tuple(_held_back(_check(rules, check, seen), enough) for check in _asked(rules, seen))
     counted = [check for check in checks if not check.dry_run]
     verdict = _worst([check.verdict for check in counted]) if counted else ("Pass" if enough else "Inconclusive")
     said = "; ".join(check.message for check in counted if check.verdict == verdict)
     if verdict == "Inconclusive" and not enough and seen.canary:
         said = f"{requests} canary requests of the {rules.min_requests} that a verdict needs"
-    excuse = shares.excused(seen.canary)
+    excuse = seen.canary.excuse if seen.canary else Excuse()
     return Judgement(
         verdict,
         requests,
         "; ".join(filter(None, [said, *outages.told(excuse)])),
         checks,
         left_out=excuse.left_out,
-        renew=verdict == "Inconclusive" and any(shares.excused(side).over for side in (seen.canary, seen.stable)),
+        renew=verdict == "Inconclusive" and _is_spoilt(rules, checks, seen),
     )
+
+
+def _is_spoilt(rules: Analysis, checks: Iterable[CheckResult], seen: Measured) -> bool:
+    """Whether the store is why nothing can be said, and, being back, will not be why in a new window."""
+    return any(
+        _spoils(side, check.metric)
+        for check, result in zip(_asked(rules, seen), checks, strict=True)
+        if check.metric and not check.dry_run and result.verdict == "Inconclusive"
+        for side in _sides(check, seen)
+        if side
+    )
+
+
+def _sides(check: Check, seen: Measured) -> tuple[Window | None, ...]:
+    """Those that a check looks at."""
+    both = check.max_times_stable is not None or check.metric is CheckMetric.answers_differ
+    return (seen.canary, seen.stable) if both else (seen.canary,)
+
+
+def _spoils(side: Window, metric: CheckMetric) -> bool:
+    in_doubt = shares.is_in_doubt(side) if metric is CheckMetric.error_rate else side.excuse.clouded
+    return in_doubt and side.excuse.over
+
+
+def _asked(rules: Analysis, seen: Measured) -> list[Check]:
+    return [check for check in rules.checks if seen.copied or check.metric is not CheckMetric.answers_differ]
 
 
 def _held_back(result: CheckResult, enough: bool) -> CheckResult:
@@ -154,7 +168,7 @@ def _query(check: Check, answer: Answer) -> tuple[Verdict, str]:
 
 def _metric(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) -> CheckResult:
     value = None if seen.canary is None else shares.measure(metric, seen.canary)
-    comparisons = _comparisons(rules, check, metric, seen)
+    comparisons = _told(_comparisons(rules, check, metric, seen), metric, seen.canary)
     verdict = _worst([comparison.verdict for comparison in comparisons])
     limits = [comparison.limit for comparison in comparisons if comparison.limit is not None]
     said = " and ".join(comparison.message for comparison in comparisons if comparison.verdict == verdict)
@@ -169,6 +183,19 @@ def _metric(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) 
     )
 
 
+def _told(found: Sequence[_Comparison], metric: CheckMetric, canary: Window | None) -> Sequence[_Comparison]:
+    """What a silent pod would have to tell is no lack of requests, but of an answer: it condemns and acquits nobody."""
+    if metric is not CheckMetric.error_rate or canary is None or not canary.excuse.untold:
+        return found
+    said = "and a pod does not tell which of the errors are the feature store's"
+    return [
+        replace(one, verdict="Error", message=f"{one.message}, {said}")
+        if one.verdict == "Inconclusive" and shares.is_in_doubt(canary)
+        else one
+        for one in found
+    ]
+
+
 def _comparisons(rules: Analysis, check: Check, metric: CheckMetric, seen: Measured) -> Sequence[_Comparison]:
     if seen.faulty or (seen.canary and shares.unread(metric, seen.canary)):
         return [_Comparison("Error", check.max, "cannot be read")]
@@ -178,7 +205,7 @@ def _comparisons(rules: Analysis, check: Check, metric: CheckMetric, seen: Measu
         said = f"on {total} pairs of answers of the {rules.min_requests} that a verdict needs"
         return [_Comparison("Inconclusive", check.max, said)]
     clouded = metric is not CheckMetric.error_rate and any(
-        shares.excused(side).clouded for side in (seen.canary, seen.stable)
+        side.excuse.clouded for side in (seen.canary, seen.stable) if side
     )
     if clouded and metric is CheckMetric.answers_differ:
         return [_Comparison("Inconclusive", check.max, _CLOUDED)]
@@ -190,7 +217,7 @@ def _comparisons(rules: Analysis, check: Check, metric: CheckMetric, seen: Measu
         found.append(_Comparison("Inconclusive", None, _CLOUDED))
     elif check.max_times_stable is not None:
         found.append(_relative(rules, metric, check.max_times_stable, seen, need))
-    return [_untold(metric, one, seen) for one in found]
+    return found
 
 
 def _lenient(found: _Comparison, metric: CheckMetric, canary: Window) -> _Comparison:
@@ -198,20 +225,11 @@ def _lenient(found: _Comparison, metric: CheckMetric, canary: Window) -> _Compar
     acquits nobody. A version that answers all of them in time, by its defaults, is good: it may be what ends the outage
     for its callers.
     """
-    excuse = shares.excused(canary)
+    excuse = canary.excuse
     refused = excuse.left_out + excuse.doubtful > 0
     if metric is CheckMetric.error_rate or not excuse.clouded or (found.verdict == "Pass" and not refused):
         return found
     return replace(found, verdict="Inconclusive", message=_CLOUDED)
-
-
-def _untold(metric: CheckMetric, found: _Comparison, seen: Measured) -> _Comparison:
-    """Errors are not held against a version of which a pod does not tell what they are."""
-    told = [side.excuse for side in (seen.canary, seen.stable) if side]
-    if metric is not CheckMetric.error_rate or found.verdict != "Fail" or None not in told:
-        return found
-    said = f"{found.message}, and a pod does not tell which of the errors are the feature store's"
-    return replace(found, verdict="Error", message=said)
 
 
 def comparisons(rules: Analysis) -> int:
@@ -223,8 +241,8 @@ def comparisons(rules: Analysis) -> int:
 def _absolute(metric: CheckMetric, limit: float, canary: Window, need: float) -> _Comparison:
     side = shares.side(metric, canary, limit)
     share = 1.0 - shares.PERCENTILES[metric] if metric in shares.PERCENTILES else limit
-    against = evidence.above(side.bad, side.total, share, _MATTERS[metric])
-    good = _is_shown_good(side.with_doubtful(), share, _MATTERS[metric])
+    against = evidence.above(side.bad, side.total, share, shares.MATTERS[metric])
+    good = _is_shown_good(side.with_doubtful(), share, shares.MATTERS[metric])
     return _verdict(against >= need, good, f"{limit:.4g}", limit)
 
 
@@ -245,7 +263,7 @@ def _relative(rules: Analysis, metric: CheckMetric, times: float, seen: Measured
     # Stable's own doubtful errors, counted, are in the canary's favour.
     other = other.with_doubtful()
     against = evidence.worse(mine.bad, mine.total, other.bad, other.total, ratio)
-    good = _is_shown_good(mine.with_doubtful(), share, _MATTERS[metric])
+    good = _is_shown_good(mine.with_doubtful(), share, shares.MATTERS[metric])
     return _verdict(against >= need, good, f"{times:g} x stable's {base:.4g}", limit)
 
 
@@ -254,7 +272,7 @@ def _beside_nothing(metric: CheckMetric, canary: Window, stable: Window | None, 
     by its store needs no comparison: it may be what ends the outage for its callers.
     """
     lost = stable is not None and stable.requests >= least and metric is CheckMetric.error_rate
-    if lost and _is_shown_good(shares.side(metric, canary, 0.0).with_doubtful(), 0.0, _MATTERS[metric]):
+    if lost and _is_shown_good(shares.side(metric, canary, 0.0).with_doubtful(), 0.0, shares.MATTERS[metric]):
         return _Comparison("Pass", 0.0, "not shown above 0, beside a stable that lacks the feature store")
     return _Comparison("Inconclusive", None, "has too few stable requests to compare with")
 

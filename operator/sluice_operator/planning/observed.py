@@ -158,13 +158,15 @@ class Excuse:
 
     `left_out`: errors while the store was away. `doubtful`: errors of which nobody can tell yet, or any more, whether
     it was. `clouded`: the store was, or may have been, missed in the window, so that times and answers say little.
-    `over`: and it has been there again for a while.
+    `over`: and it has been there again for a while. `untold`: a pod does not tell its part, and all that it may have
+    to tell is in doubt.
     """
 
     left_out: int = 0
     doubtful: int = 0
     clouded: bool = False
     over: bool = False
+    untold: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ class Window:
     """What a revision did since the analysis window opened. `errors`: requests answered with 5xx, from the routers.
     `latency`: cumulative histogram, upper bound in seconds (inf last) -> count, from the runtime; None where a pod did
     not answer. `pairs`: answers to copies that were compared with stable's, None where they cannot be read, and
-    `different` ones of them. `excuse`: of the errors, None where a pod did not tell its part.
+    `different` ones of them. `excuse`: of the errors.
     """
 
     requests: int = 0
@@ -180,7 +182,7 @@ class Window:
     latency: Mapping[float, float] | None = field(default_factory=dict)
     pairs: int | None = None
     different: int = 0
-    excuse: Excuse | None = Excuse()
+    excuse: Excuse = Excuse()
 
 
 @dataclass(frozen=True)

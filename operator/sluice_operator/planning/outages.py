@@ -7,9 +7,9 @@ moment of the store excuses that moment and not a whole window; at the edges of 
 reason to ask, nobody can tell, and what is in doubt decides neither way.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from enum import Enum
 
 from sluice_operator.api.resource import ModelDeployment
@@ -25,26 +25,47 @@ SILENT_SECONDS = 30.0
 """A slice in which the witness did not ask is over after so long, and tells nothing."""
 
 TORN_AT_MOST = 3
-"""Slices in a row in which a store answered some calls: after these it is one that answers."""
+RECENT = 24
+"""A store that answered some calls in more than so many of the recent slices is one that answers: outages end."""
+
+
+MISSED = 0.05
+"""So much of what it asks a version has to go without before it missed the store: one call that is lost is none."""
+
+AT_MOST_BEYOND = 2.0
+"""Routers may know of so many times the failures that pods tell: pods go, and are asked at another moment."""
 
 
 @dataclass(frozen=True)
 class Calls:
     """Of a version in a slice. `refused`: requests that were answered with an error for want of the store's answer.
 
-    Of its calls of the store, those `answered` with features, `lost` ones (nothing came), and `useless` ones (a status
-    or an answer of no use, which may be about the keys of a request alone).
+    Of its calls of the store, those `answered` with features, `lost` ones (nothing came, or a gateway's word), and
+    `useless` ones (a status or an answer of no use, which may be about the keys of a request alone). `filled`: requests
+    that were answered with defaults for want of the store's answer.
     """
 
     refused: int = 0
     answered: int = 0
     lost: int = 0
     useless: int = 0
+    filled: int = 0
 
     @property
     def hurt(self) -> bool:
-        """Whether it missed the store."""
-        return self.refused + self.lost + self.useless > 0
+        """Whether it missed the store, rather than a call of it."""
+        return _is_much(max(self.lost + self.useless, self.refused + self.filled), self.answered)
+
+    @property
+    def torn(self) -> bool:
+        """Whether it missed the store without a fault of its requests' own. Who has lost some calls asks no more for a
+        time, and then those that went without tell more than the calls.
+        """
+        return self.lost > 0 and _is_much(max(self.lost, self.refused + self.filled - self.useless), self.answered)
+
+
+def _is_much(missed: int, answered: int) -> bool:
+    return missed > 0 and missed >= MISSED * (missed + answered)
 
 
 class State(Enum):
@@ -57,10 +78,12 @@ class State(Enum):
 
 
 def state(calls: Calls) -> State:
-    """`torn`: some calls were answered, and of others nothing came, as at the edges of an outage."""
+    """`torn`: calls were answered, and others lost, as at the edges of an outage. Statuses alone say nothing: they may
+    be about the keys of requests, and of a store that answers nothing else nobody can tell.
+    """
     if not calls.answered:
-        return State.away if calls.lost + calls.useless else State.unknown
-    return State.torn if calls.lost else State.there
+        return State.away if calls.lost else State.unknown
+    return State.torn if calls.torn else State.there
 
 
 def witness(resource: ModelDeployment, records: Mapping[str, RevisionRecord]) -> str | None:
@@ -82,12 +105,16 @@ class Outages:
         self._open_state = State.unknown
         self._before_window: Mapping[str, Calls] = {}
         self._last = State.there
-        self._torn_in_row = 0
+        self._recent: deque[State] = deque(maxlen=RECENT)
         self._steady = False
         self._held: Mapping[str, Calls] = {}
         self._left_out: Counter[str] = Counter()
         self._doubtful: Counter[str] = Counter()
         self._clouded: set[str] = set()
+        self._heard = Calls()
+        self._said = State.unknown
+        self._missed_in_slice = False
+        self._missed_in_window = False
 
     def open_window(self) -> None:
         """Count from the last look; what the store was like is not forgotten."""
@@ -96,20 +123,39 @@ class Outages:
         self._left_out.clear()
         self._doubtful.clear()
         self._clouded.clear()
+        self._missed_in_window = False
 
     def look(self, now: float, witness: str, calls: Mapping[str, Calls], complete: bool = True) -> bool:
         """Take what each version did since the slice began. True where that is over, and the next one begins.
 
-        `complete`: every pod of every version has told its part.
+        `complete`: every pod of every version has told its part. What a silent one has to tell belongs to the slice in
+        which it is silent; while the store is there it makes no difference, and nobody waits for it for long.
         """
-        said = state(calls.get(witness, Calls()))
+        mine = calls.get(witness, Calls())
+        self._listen(mine)
+        said = state(mine)
         self._open, self._open_state = calls, said
         lasted = now - self._since
-        if not complete or lasted < SLICE_SECONDS or (said is State.unknown and lasted < SILENT_SECONDS):
+        if lasted < (SLICE_SECONDS if complete and said is not State.unknown else SILENT_SECONDS):
+            return False
+        if not complete and (self._missed_in_slice or said is not State.there):
             return False
         self._close(self._tolerated(said))
         self._since, self._open, self._open_state, self._before_window = now, {}, State.unknown, {}
+        self._heard, self._missed_in_slice = Calls(), False
         return True
+
+    def _listen(self, witness: Calls) -> None:
+        """A slice may grow long, and a moment without the store is little of it."""
+        news = Calls(*(after - before for after, before in zip(astuple(witness), astuple(self._heard), strict=True)))
+        self._heard, self._said = witness, state(witness)
+        if state(news) in (State.away, State.torn):
+            self._missed_in_slice = self._missed_in_window = True
+
+    @property
+    def suspected(self) -> bool:
+        """Whether the store may have been missed in the window: the witness has missed it, or does not ask it."""
+        return self._missed_in_window or self._said is not State.there
 
     def excuse(self, revision: str) -> Excuse:
         """What of this version's window is put down to the store."""
@@ -120,7 +166,7 @@ class Outages:
             left_out=self._left_out[revision],
             doubtful=self._doubtful[revision] + undecided,
             clouded=clouded or now_hurt,
-            over=clouded and self._steady,
+            over=self._steady and (clouded or self._doubtful[revision] > 0),
         )
 
     def _refused(self, revision: str) -> int:
@@ -130,8 +176,10 @@ class Outages:
 
     def _tolerated(self, said: State) -> State:
         """A store that answers some calls for longer than an outage begins or ends is one that answers."""
-        self._torn_in_row = self._torn_in_row + 1 if said is State.torn else 0
-        return State.there if self._torn_in_row > TORN_AT_MOST else said
+        if said is State.away:
+            self._recent.clear()
+        self._recent.append(said)
+        return State.there if said is State.torn and self._recent.count(said) > TORN_AT_MOST else said
 
     def _close(self, said: State) -> None:
         """A slice's errors are a version's own where the store was there in it, before it and after it."""
@@ -161,5 +209,23 @@ def told(excuse: Excuse) -> Iterator[str]:
         yield f"{excuse.doubtful} errors are in doubt: the feature store may have been away"
 
 
-def _asked(calls: Calls) -> tuple[int, int, int]:
-    return calls.answered, calls.lost, calls.useless
+def spread(excuse: Excuse, told: int, counted: int) -> Excuse:
+    """The shares that it has of the failures that pods tell (`told`), of those that routers counted: the two are asked
+    at different moments, and pods take with them what they have not told yet.
+    """
+    if not told:
+        return excuse
+    ratio = min(counted / told, AT_MOST_BEYOND)
+    left_out = min(counted, round(excuse.left_out * ratio))
+    doubtful = min(counted, round((excuse.left_out + excuse.doubtful) * ratio)) - left_out
+    return replace(excuse, left_out=left_out, doubtful=doubtful)
+
+
+def untold(excuse: Excuse, told: int, counted: int, suspected: bool) -> Excuse:
+    """Where a pod is silent: what no pod tells may be refusals, if the store may have been missed at all."""
+    unseen = max(0, counted - told) if suspected else 0
+    return replace(excuse, doubtful=excuse.doubtful + unseen, untold=unseen > 0)
+
+
+def _asked(calls: Calls) -> tuple[int, int, int, int]:
+    return calls.answered, calls.lost, calls.useless, calls.filled

@@ -5,9 +5,21 @@ from dataclasses import dataclass
 from sluice_operator.api.analysis import CheckMetric
 from sluice_operator.planning.histograms import above as slower
 from sluice_operator.planning.histograms import count, quantile
-from sluice_operator.planning.observed import Excuse, Window
+from sluice_operator.planning.observed import Window
 
 PERCENTILES = {CheckMetric.latency_p50: 0.5, CheckMetric.latency_p95: 0.95, CheckMetric.latency_p99: 0.99}
+
+MATTERS = {
+    CheckMetric.error_rate: 0.05,
+    CheckMetric.latency_p50: 0.10,
+    CheckMetric.latency_p95: 0.05,
+    CheckMetric.latency_p99: 0.02,
+    CheckMetric.answers_differ: 0.05,
+}
+"""The least difference of shares that matters. A version passes on its errors, and on answers that differ, only if it
+is shown to have less than 5 points more of them than the limit; on its p99 only if its p97 is within the limit, on p95
+and p50 if p90 and p40 are.
+"""
 
 
 @dataclass(frozen=True)
@@ -23,15 +35,10 @@ class Side:
         return Side(self.bad + self.doubtful, self.total + self.doubtful)
 
 
-def excused(window: Window | None) -> Excuse:
-    """What the feature store is to blame for, as far as it is known."""
-    return (window.excuse if window else None) or Excuse()
-
-
 def side(metric: CheckMetric, window: Window, limit: float) -> Side:
     """Requests that are bad; for a percentile those slower than `limit`, in seconds."""
     if metric is CheckMetric.error_rate:
-        excuse = excused(window)
+        excuse = window.excuse
         left_out = min(excuse.left_out, window.errors)
         doubtful = min(excuse.doubtful, window.errors - left_out)
         return Side(window.errors - left_out - doubtful, window.requests - left_out - doubtful, doubtful)
@@ -39,6 +46,12 @@ def side(metric: CheckMetric, window: Window, limit: float) -> Side:
         return Side(window.different, window.pairs or 0)
     latency = window.latency or {}
     return Side(slower(limit, latency), count(latency))
+
+
+def is_in_doubt(window: Window) -> bool:
+    """Whether so many errors are that nothing is shown with them; a few drown in the requests to come."""
+    found = side(CheckMetric.error_rate, window, 0.0)
+    return found.doubtful > 0 and found.doubtful >= MATTERS[CheckMetric.error_rate] * found.with_doubtful().total
 
 
 def total(metric: CheckMetric, window: Window | None) -> int:

@@ -15,6 +15,7 @@ from sluice_operator.planning import analysis
 from sluice_operator.planning.analysis import Measured, judge
 from sluice_operator.planning.histograms import above, quantile
 from sluice_operator.planning.observed import Answer, Excuse, Window
+from sluice_operator.planning.outages import spread
 from sluice_operator.planning.shares import measure
 
 GOLDEN = Path(__file__).parent / "golden" / "judgement.json"
@@ -165,21 +166,58 @@ def test_what_the_feature_store_is_to_blame_for(
     assert ("errors are in doubt" in found.message) == (canary.excuse.doubtful > 0)
 
 
-@pytest.mark.parametrize(("over", "errors_left", "renewed"), [(True, 0, True), (False, 0, False), (True, 400, False)])
-def test_a_window_that_an_outage_has_spoilt_is_renewed_when_it_is_over(
-    over: bool, errors_left: int, renewed: bool
+BACK = {"clouded": True, "over": True}
+RENEWED = {
+    "in doubt, and back": (RATE, excused(errors(700, 100), doubtful=100, **BACK), None, True),
+    "in doubt, and not back": (RATE, excused(errors(700, 100), doubtful=100, clouded=True), None, False),
+    "and bad": (RATE, excused(errors(700, 500), doubtful=100, **BACK), None, False),
+    "and good": (RATE, excused(errors(700, 500), left_out=500, **BACK), None, False),
+    "what is left out leaves the others": (RATE, excused(errors(540, 500), left_out=500, **BACK), None, False),
+    "it lacks requests alone": (RATE, excused(errors(40, 0), **BACK), None, False),
+    "a doubt drowns": (RATE, excused(errors(60, 1), doubtful=1, over=True), None, False),
+    "too slow to say, and back": (P99, excused(latencies(100, 100), **BACK), None, True),
+    "too slow to say, and not back": (P99, excused(latencies(100, 100), clouded=True), None, False),
+    "too few to say": (P99, excused(latencies(40, 0), doubtful=9, over=True), None, False),
+    "beside a stable that missed it": (P99_TIMES, latencies(900, 0), excused(errors(700, 0), **BACK), True),
+    "by its own limit beside one that missed it": (P99, latencies(40, 0), excused(errors(700, 0), **BACK), False),
+    "stable is in doubt": (TIMES, errors(60, 3), excused(errors(700, 90), doubtful=90, over=True), True),
+    "as a trial": ({**P99, "dryRun": True}, excused(latencies(40, 0), **BACK), None, False),
+}
+
+
+@pytest.mark.parametrize(("check", "canary", "stable", "renewed"), RENEWED.values(), ids=RENEWED)
+def test_a_window_is_renewed_where_an_outage_that_is_over_is_why_it_says_nothing(
+    check: Any, canary: Any, stable: Any, renewed: bool
 ) -> None:
-    canary = excused(errors(700, 100 + errors_left), doubtful=100, clouded=True, over=over)
-    assert judge(rules(RATE), measured(canary)).renew is renewed
-    other = excused(errors(700, 0), clouded=True, over=over)
-    assert judge(rules(P99_TIMES), measured(latencies(900, 0), other)).renew is over
+    found = judge(rules(check), measured(canary, stable))
+    assert found.renew is renewed, found
 
 
-def test_errors_that_a_silent_pod_has_not_explained_are_not_held_against_a_version() -> None:
-    silent = replace(errors(100, 50), excuse=None)
-    assert judge(rules(RATE), measured(silent)).verdict == "Error"
-    assert judge(rules(RATE), measured(replace(errors(100, 0), excuse=None))).verdict == "Pass"
-    assert judge(rules(TIMES), measured(errors(500, 50), replace(errors(9000, 9), excuse=None))).verdict == "Error"
+UNTOLD = {"doubtful": 5000, "untold": True}
+SILENT = {
+    "all fails and nobody missed the store": (RATE, errors(5000, 5000), None, "Fail"),
+    "all fails and it may be the store's": (RATE, excused(errors(5000, 5000), **UNTOLD), None, "Error"),
+    "more fails than can be the store's": (RATE, excused(errors(6000, 5500), **UNTOLD), None, "Fail"),
+    "nothing fails": (RATE, excused(errors(100, 0), untold=True), None, "Pass"),
+    "a few fail": (RATE, excused(errors(9000, 50), doubtful=50, untold=True), None, "Pass"),
+    "stable is silent": (RATE, errors(5000, 5000), excused(errors(5000, 5000), **UNTOLD), "Fail"),
+    "stable is silent, and may be as bad": (
+        *(TIMES, errors(500, 50), excused(errors(6000, 5000), **UNTOLD), "Inconclusive"),
+    ),
+    "stable is silent, and good": (TIMES, errors(500, 50), excused(errors(9000, 9), untold=True), "Fail"),
+}
+
+
+@pytest.mark.parametrize(("check", "canary", "stable", "verdict"), SILENT.values(), ids=SILENT)
+def test_what_a_silent_pod_has_not_explained(check: Any, canary: Any, stable: Any, verdict: Any) -> None:
+    assert judge(rules(check), measured(canary, stable)).verdict == verdict
+
+
+def test_what_is_in_flight_between_two_looks_is_no_error_of_a_version() -> None:
+    refused = spread(Excuse(24_940, 5000, clouded=True), told=29_940, counted=30_000)
+    assert judge(rules(RATE), measured(replace(errors(30_000, 30_000), excuse=refused))).verdict == "Inconclusive"
+    worse = spread(Excuse(24_940, 5000, clouded=True), told=30_440, counted=30_500)
+    assert judge(rules(RATE), measured(replace(errors(30_500, 30_500), excuse=worse))).verdict == "Fail"
 
 
 def test_a_dry_run_is_shown_and_never_counted() -> None:

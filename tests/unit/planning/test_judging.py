@@ -86,8 +86,8 @@ def test_an_outage_of_the_feature_store_holds_the_rollout_and_is_told_once() -> 
     assert found.measurements[-1].left_out == 300
     assert "300 answers are left out: the feature store was away" in found.measurements[-1].message
     assert reasons(world).count("AnswersLeftOut") == 1
-    # When the store is back, then the window begins anew, and the rollout goes on
-    see(world, Window(310, 300, excuse=Excuse(left_out=300, clouded=True, over=True))).wait(5.1)
+    # When the store is back, then the window begins anew, without what is in doubt, and the rollout goes on
+    see(world, Window(310, 303, excuse=Excuse(left_out=300, doubtful=3, clouded=True, over=True))).wait(5.1)
     assert measurements(world).windows == 2
     see(world, GOOD).wait(5.1)
     assert (measurements(world).passed, measurements(world).windows) == (1, 2)

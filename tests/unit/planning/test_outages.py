@@ -17,7 +17,9 @@ from sluice_operator.planning.outages import (
     Calls,
     Outages,
     State,
+    spread,
     state,
+    untold,
     witness,
 )
 
@@ -34,8 +36,14 @@ FINE = Calls(answered=9)
 STATES = {
     "all answered": (Calls(answered=3), State.there),
     "none answered": (Calls(lost=1), State.away),
-    "refused by a gateway": (Calls(useless=4), State.away),
+    "statuses, which may be about the keys": (Calls(refused=4, useless=4), State.unknown),
+    "none answered, and statuses": (Calls(lost=1, useless=4), State.away),
     "some answered": (Calls(answered=3, lost=1), State.torn),
+    "one of many is lost": (Calls(refused=1, answered=50, lost=1), State.there),
+    "a twentieth is lost": (Calls(answered=19, lost=1), State.torn),
+    "few calls, because it waits": (Calls(refused=90, answered=200, lost=3), State.torn),
+    "few calls, and defaults": (Calls(answered=200, lost=3, filled=90), State.torn),
+    "one is lost, and keys that the store cannot have": (Calls(40, answered=200, lost=1, useless=40), State.there),
     "keys that the store cannot have": (Calls(answered=3, useless=40), State.there),
     "nothing asked": (Calls(), State.unknown),
     "refused without a call": (Calls(refused=7), State.unknown),
@@ -97,6 +105,20 @@ def test_a_canary_whose_lookups_always_fail(slices: Any, expected: Excuse) -> No
     assert walked(*slices, canary=REFUSED).excuse(CANARY) == expected
 
 
+@pytest.mark.parametrize("slices", [(TORN, THERE), (TORN, TORN, THERE), (TORN, THERE, THERE)])
+def test_a_store_that_is_torn_now_and_then_is_there(slices: Any) -> None:
+    """Else nobody would ever be blamed or acquitted beside it."""
+    long, longer = (walked(*slices * times, canary=REFUSED).excuse(CANARY) for times in (10, 30))
+    assert long.doubtful == longer.doubtful < 10 * 3 * (TORN_AT_MOST + 1)
+
+
+def test_one_lost_call_says_nothing_of_a_slice_nor_of_a_window() -> None:
+    lossy = Calls(refused=1, answered=99, lost=1)
+    assert walked(THERE, *(lossy,) * 4, canary=lossy).excuse(CANARY) == Excuse(doubtful=1), "its last slice"
+    torn = walked(THERE, TORN, THERE, THERE, canary=lossy)
+    assert torn.excuse(CANARY) == Excuse(doubtful=4, over=True), "times and answers tell as much as ever"
+
+
 def test_where_stable_does_not_ask_all_is_in_doubt() -> None:
     outages = walked(*(SILENT,) * 4, canary=REFUSED)
     assert outages.excuse(CANARY) == Excuse(doubtful=10, clouded=True), "the slice goes on until it asks"
@@ -111,6 +133,65 @@ def test_a_slice_is_not_over_too_soon_nor_while_a_pod_is_silent() -> None:
     assert not outages.look(100.0 + SLICE_SECONDS / 2, STABLE, calls)
     assert not outages.look(100.0 + 2 * SLICE_SECONDS, STABLE, calls, complete=False)
     assert outages.look(100.0 + 3 * SLICE_SECONDS, STABLE, calls)
+
+
+def test_a_silent_pod_makes_nobody_wait_for_long_while_the_store_is_there() -> None:
+    outages = Outages(0.0)
+    for number in (1, 2, 3):
+        calls = {STABLE: replace(THERE, answered=9 * number), CANARY: replace(REFUSED, refused=10 * number)}
+        closed = outages.look(number * SILENT_SECONDS / 3, STABLE, calls, complete=False)
+        assert closed is (number == 3)
+    assert not outages.suspected
+    outages.look(2 * SILENT_SECONDS, STABLE, {STABLE: THERE, CANARY: FINE}, complete=False)
+    assert outages.excuse(CANARY) == Excuse()
+
+
+@pytest.mark.parametrize("said", [AWAY, TORN, SILENT])
+def test_what_a_silent_pod_has_to_tell_belongs_to_the_outage(said: Calls) -> None:
+    outages = Outages(0.0)
+    assert not outages.look(SILENT_SECONDS, STABLE, {STABLE: said, CANARY: FINE}, complete=False)
+    assert outages.suspected
+    then = Calls(said.refused, 1000 + said.answered, said.lost)
+    assert not outages.look(2 * SILENT_SECONDS, STABLE, {STABLE: then, CANARY: FINE}, complete=False) or said is SILENT
+    assert outages.suspected is (said is not SILENT), "a moment without it is little of a long slice"
+    outages.open_window()
+    outages.look(3 * SILENT_SECONDS, STABLE, {STABLE: replace(then, answered=2000), CANARY: FINE}, complete=False)
+    assert not outages.suspected
+
+
+SPREAD = {
+    "all of them are the store's, and some were in flight": ((24940, 5000), 29940, 30000, (24990, 5010)),
+    "pods were asked a moment later": ((100, 20), 120, 90, (75, 15)),
+    "others are the version's own": ((50, 0), 100, 120, (60, 0)),
+    "a pod has gone with what it had to tell": ((50, 0), 50, 75, (75, 0)),
+    "pods that fail without a word": ((5, 5), 10, 1000, (10, 10)),
+    "no pod tells of any": ((0, 0), 0, 60, (0, 0)),
+    "no failures": ((0, 0), 0, 0, (0, 0)),
+}
+
+
+@pytest.mark.parametrize(("excuse", "told", "counted", "expected"), SPREAD.values(), ids=SPREAD)
+def test_what_pods_tell_is_a_share_of_what_routers_count(excuse: Any, told: int, counted: int, expected: Any) -> None:
+    found = spread(Excuse(left_out=excuse[0], doubtful=excuse[1], clouded=True), told, counted)
+    assert found == Excuse(left_out=expected[0], doubtful=expected[1], clouded=True)
+
+
+@given(parts=st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500)), counted=st.integers(0, 3000))
+def test_no_more_is_excused_than_routers_count(parts: tuple[int, int, int], counted: int) -> None:
+    left_out, doubtful, own = parts
+    found = spread(Excuse(left_out, doubtful), sum(parts), counted)
+    assert found.left_out >= 0
+    assert found.doubtful >= 0
+    assert found.left_out + found.doubtful <= max(counted, left_out + doubtful if not sum(parts) else 0)
+    if not own and counted <= 2 * sum(parts) > 0:
+        assert found.left_out + found.doubtful == counted
+
+
+def test_what_no_pod_tells_may_be_the_stores_only_if_it_may_have_been_missed() -> None:
+    known = Excuse(left_out=5)
+    assert untold(known, 20, 50, suspected=True) == Excuse(left_out=5, doubtful=30, untold=True)
+    assert untold(known, 20, 50, suspected=False) == known
+    assert untold(known, 20, 15, suspected=True) == known
 
 
 def test_stables_own_errors_are_left_out_as_well() -> None:

@@ -8,13 +8,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from sluice_operator.cluster.prometheus_text import parse
 from sluice_operator.cluster.traffic import TrafficObserver
 from sluice_operator.planning.observed import Excuse, RouterPod, Window
 from sluice_operator.planning.outages import LOOK_SECONDS
 from support.answering import answering
 
 V1, V2 = "0123456789", "abcdef0123"
-ROUTER_1, ROUTER_2, POD_1, POD_2 = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
+ROUTER_1, ROUTER_2, POD_1, POD_2, POD_3 = (f"127.0.0.{number}" for number in range(1, 6))
 NOW = 10_000.0
 
 
@@ -65,14 +66,19 @@ async def pods() -> AsyncIterator[Pods]:
         yield pods
 
 
-def store_text(refused: int, answered: int, lost: int, useless: int = 0, started_at: float = NOW - 500) -> str:
-    """A runtime that asks a feature store; all that it refuses is an error."""
+def store_text(
+    refused: int, answered: int, lost: int, useless: int = 0, *, started_at: float = NOW - 500, late: int = 0
+) -> str:
+    """A runtime that asks a feature store; all that it refuses is an error. `late`: of those, the ones whose time was
+    over first.
+    """
     calls = 'sluice_feature_store_calls_total{model="m",revision="r"'
     return runtime_text(answered, refused, started_at, errors=refused) + (
-        f'sluice_rejections_total{{model="m",reason="feature_store",revision="r"}} {refused}\n'
+        f'sluice_rejections_total{{model="m",reason="feature_store",revision="r"}} {refused - late}\n'
+        f'sluice_rejections_total{{model="m",reason="feature_store_deadline",revision="r"}} {late}\n'
         f'sluice_rejections_total{{model="m",reason="features",revision="r"}} 1000\n'
         f'{calls},outcome="answered"}} {answered}\n'
-        f'{calls},outcome="timeout"}} {lost}\n{calls},outcome="unreachable"}} {lost}\n'
+        f'{calls},outcome="timeout"}} {lost}\n{calls},outcome="away"}} {lost}\n'
         f'{calls},outcome="status"}} {useless}\n'
     )
 
@@ -95,15 +101,20 @@ class Watched:
     observer: TrafficObserver
     clock: Clock
 
-    async def look(self, **texts: str | None) -> Window:
-        """A look later the canary's window, where `stable` and `canary` tell this, or nothing (None)."""
+    async def look(self, errors: int | None = None, more: dict[str, str] | None = None, **texts: str | None) -> Window:
+        """A look later the canary's window, where `stable` and `canary` tell this, or nothing (None), and further pods
+        of the canary `more`. `errors`: of the canary to the router, if not those that its pods tell.
+        """
         self.clock.now += LOOK_SECONDS
-        self.pods.texts[ROUTER_1] = router_text({V1: (0, 0), V2: (0, 0)})
         for name, ip in (("stable", POD_1), ("canary", POD_2)):
             text = texts.get(name, self.pods.texts.get(ip))
             self.pods.texts.pop(ip, None)
             self.pods.texts |= {ip: text} if text is not None else {}
-        found = await self.observer.windows("k", [ROUTER_1], {V1: [POD_1], V2: [POD_2]}, V1)
+        self.pods.texts |= more or {}
+        canaries = [POD_2, *(more or {})]
+        told = sum(parse(self.pods.texts[ip]).errors for ip in canaries if ip in self.pods.texts)
+        self.pods.texts[ROUTER_1] = router_text({V1: (1000, 0), V2: (1000, int(told) if errors is None else errors)})
+        found = await self.observer.windows("k", [ROUTER_1], {V1: [POD_1], V2: canaries}, V1)
         return (found or {}).get(V2, Window())
 
 
@@ -278,10 +289,80 @@ async def test_pods_that_restart_and_pods_that_come_are_counted_from_zero(pods: 
         assert seen.excuse == Excuse(left_out=5, clouded=True)
 
 
-async def test_while_a_pod_is_silent_nothing_is_told_of_its_errors_and_nothing_is_lost(pods: Pods) -> None:
+async def test_requests_whose_time_was_over_first_are_the_feature_stores_as_well(pods: Pods) -> None:
     async with watching(pods) as watched:
-        assert (await watched.look(stable=store_text(1, 10, 4), canary=None)).excuse is None
+        seen = await watched.look(stable=store_text(1, 10, 4), canary=store_text(57, 10, 4, late=50))
+        assert seen.excuse == Excuse(left_out=57, clouded=True)
+
+
+async def test_a_pod_that_comes_during_a_slice_has_an_excuse_for_all_that_it_refused(pods: Pods) -> None:
+    """It began before the slice, and got its first requests in it."""
+    async with watching(pods) as watched:
+        began = watched.clock.now + 1
+        await watched.look(stable=store_text(0, 20, 0), canary=store_text(0, 20, 0))
+        seen = await watched.look(stable=store_text(1, 20, 4), canary=store_text(7, 20, 4))
+        assert seen.excuse == Excuse(left_out=7, clouded=True)
+        more = {POD_3: store_text(25, 0, 4, started_at=began)}
+        seen = await watched.look(stable=store_text(1, 20, 8), canary=store_text(9, 20, 8), more=more)
+        assert (seen.errors, seen.excuse.left_out) == (34, 34)
+        watched.observer.open_window("k")
+        seen = await watched.look(stable=store_text(1, 20, 12), canary=store_text(11, 20, 12), more=more)
+        assert (seen.errors, seen.excuse.left_out) == (2, 2)
+
+
+async def test_what_a_pod_that_goes_has_not_told_is_as_what_it_told(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        more = {POD_3: store_text(0, 10, 0)}
+        await watched.look(more=more, stable=store_text(0, 20, 0))
+        more = {POD_3: store_text(30, 10, 4)}
+        await watched.look(more=more, stable=store_text(1, 20, 4), canary=store_text(30, 10, 4))
+        seen = await watched.look(errors=90, stable=store_text(1, 20, 8), canary=store_text(55, 10, 8))
+        assert (seen.errors, seen.excuse.left_out) == (90, 90), "it took five of them with it"
+
+
+async def test_refusals_after_the_routers_look_are_no_errors_that_it_has_seen(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        seen = await watched.look(errors=40, stable=store_text(1, 10, 4), canary=store_text(50, 10, 4))
+        assert (seen.errors, seen.excuse.left_out) == (40, 40)
+
+
+async def test_errors_of_a_silent_pod_are_its_own_while_stable_misses_nothing(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        for look in range(1, 10):
+            seen = await watched.look(errors=50 * look, stable=store_text(0, 10 + 100 * look, look // 9), canary=None)
+            assert (seen.errors, seen.excuse) == (50 * look, Excuse())
+
+
+async def test_errors_of_a_silent_pod_are_in_doubt_where_stable_has_missed_the_store(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        seen = await watched.look(errors=50, stable=store_text(9, 10, 4), canary=None)
+        assert seen.excuse == Excuse(doubtful=50, untold=True)
+        seen = await watched.look(errors=50, stable=store_text(9, 500, 4), canary=None)
+        assert seen.excuse == Excuse(doubtful=50, untold=True)
+
+
+async def test_a_version_that_answers_by_its_defaults_tells_that_it_missed_the_store(pods: Pods) -> None:
+    def text(noted: int, missing: int, outage: int, answered: int, lost: int) -> str:
+        defaults = 'sluice_feature_defaults_total{feature="%s",model="m",reason="%s",revision="r"} %d\n'
+        rows = (("size", "missing", missing), ("size", "outage", outage), ("city", "outage", outage))
+        return (
+            store_text(0, answered, lost)
+            + f'sluice_feature_lookups_total{{model="m",outcome="noted",revision="r"}} {noted}\n'
+            + "".join(defaults % row for row in rows)
+        )
+
+    async with watching(pods) as watched:
+        await watched.look(stable=text(5000, 5000, 0, 20, 0), canary=store_text(0, 20, 0))
+        seen = await watched.look(stable=text(6000, 6000, 1, 300, 1), canary=store_text(9, 300, 4))
+        assert seen.excuse == Excuse(doubtful=9), "one call was lost"
+        seen = await watched.look(stable=text(6200, 6000, 150, 600, 4), canary=store_text(40, 300, 8))
+        assert seen.excuse == Excuse(doubtful=40, clouded=True), "it went without for a time"
+
+
+async def test_while_a_pod_is_silent_nothing_is_lost(pods: Pods) -> None:
+    async with watching(pods) as watched:
+        await watched.look(stable=store_text(1, 10, 4), canary=None)
         seen = await watched.look(stable=None, canary=store_text(7, 10, 4))
-        assert seen.excuse is not None
+        assert seen.excuse == Excuse(doubtful=7, clouded=True)
         seen = await watched.look(stable=store_text(1, 10, 8), canary=store_text(9, 10, 8))
         assert seen.excuse == Excuse(left_out=9, clouded=True)

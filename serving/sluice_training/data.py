@@ -98,8 +98,7 @@ def canonical(table: pa.Table) -> pa.Table:
         TrainingError: a column is of a type that has none, or a name repeats.
     """
     names = table.column_names
-    if len(names) != len(set(names)):
-        raise TrainingError(f"columns repeat: {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+    _check_unlike(names)
     return pa.table({name: _canonical(name, table.column(name)) for name in names}).combine_chunks()
 
 
@@ -135,6 +134,12 @@ def _read(source: Path) -> pa.Table:
         raise TrainingError(f"{source} cannot be read: {_first_line(error)}") from error
 
 
+def _check_unlike(names: Sequence[str], where: str = "") -> None:
+    if len(names) != len(set(names)):
+        told = ", ".join(sorted({name for name in names if names.count(name) > 1}))
+        raise TrainingError(f"columns repeat{where}: {told}")
+
+
 def _is_parquet(source: Path) -> bool:
     return source.suffix in (".parquet", ".pq")
 
@@ -157,6 +162,7 @@ def _comma_separated(source: Path) -> pa.Table:
         names = table.column_names
     except UnicodeDecodeError as error:
         raise TrainingError(f"the first line of {source} is not UTF-8 text; save the file as UTF-8") from error
+    _check_unlike(names, f" in {source}")
     if text := [name for name, kind in zip(names, table.schema.types, strict=True) if pa.types.is_binary(kind)]:
         raise TrainingError(f"column {text[0]!r} of {source} is not UTF-8 text; save the file as UTF-8")
     only = names[0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +33,8 @@ _TOKEN = "FEATURE_STORE_TOKEN"  # noqa: S105 the name of a variable
 def run(chosen: argparse.Namespace) -> int:
     """Run the chosen command. Returns 0, or the status of what is at fault with one line on stderr that says it."""
     try:
-        print(_COMMANDS[chosen.part](chosen))  # noqa: T201 the command's answer
+        with _ended_as_by_ctrl_c():
+            print(_COMMANDS[chosen.part](chosen))  # noqa: T201 the command's answer
     except FeaturesError as error:
         return _fault(chosen, error.failure)
     except (FileNotFoundError, PermissionError, ValueError, pa.ArrowException) as error:
@@ -41,6 +44,18 @@ def run(chosen: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """A pod's end stops the command at once, and what it keeps on disk is taken away. A pod's first process would not
+    even hear of it otherwise.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def only_check(chosen: argparse.Namespace) -> str:

@@ -22,7 +22,7 @@ from sluice_features.report import Report, ViewReport, Violation
 from sluice_features.sending import send
 from sluice_features.sources.opening import opened
 from sluice_features.sources.reading import Context, Window, earlier, quoted
-from sluice_features.staging import Stage, Staged, choose_latest, extra_columns, stage_view, staging
+from sluice_features.staging import Stage, Staged, choose_latest, extra_columns, kept, stage_view, staging
 
 LOOKED_AT = 100
 """Keys of each view that are asked for again after the write, beside one of each batch: a store may lose whole ones."""
@@ -62,12 +62,18 @@ def materialize(run: Run, store: OnlineStore) -> Report:
     """
     with _checked(run) as (report, staged):
         if report.violations:
+            report.message = f"Nothing was written, the old values stay: {report.message}"
             return report
         for one in staged:
             _expected(one, store)
         try:
-            for one, told in zip(staged, report.views, strict=True):
-                _write(one, told, store, run)
+            # The rows' own place may fail half-way, too.
+            with kept():
+                for one, told in zip(staged, report.views, strict=True):
+                    _write(one, told, store, run)
+        except KeyboardInterrupt:
+            run.say(f"stopped. {_how_far(report)}")
+            raise
         except FeaturesError as error:
             report.result, report.reason, report.message = (
                 "Failed",
@@ -87,7 +93,7 @@ def _checked(run: Run) -> Iterator[tuple[Report, list[Staged]]]:
         if report.violations:
             report.result, report.reason = "Refused", Reason.FEATURES_REFUSED
             # What matters most comes first: a pod's last word may be cut.
-            report.message = f"Nothing was written, the old values stay: {'; '.join(map(str, report.violations))}"
+            report.message = "; ".join(map(str, report.violations))
         yield report, [one for one in staged if one is not None]
 
 

@@ -23,6 +23,8 @@ from sluice_features.normalising import NormalisingError, Shape, mismatches
 from sluice_features.report import Violation
 from sluice_features.sources.reading import Reading, Window, quoted
 
+_INTERRUPTED = "Query interrupted"
+
 
 class Stage:
     """A place for the rows of views, gone when it is closed."""
@@ -56,23 +58,37 @@ class Stage:
 
 @contextmanager
 def staging() -> Iterator[Stage]:
-    """A stage in the folder for temporary files (TMPDIR).
+    """A stage in the folder for temporary files (TMPDIR); raises as `kept` does."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sluice-features-") as folder,
+        kept(),
+        closing(Stage(Path(folder))) as stage,
+    ):
+        yield stage
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Turn what DuckDB raises about rows that it keeps into what to do about it.
 
     Raises:
         FeaturesError: FeaturesUnavailable where the disk is full, FeaturesInvalid where DuckDB cannot go on for another
             reason.
+        KeyboardInterrupt: which DuckDB turns into an error of its own while it answers a query.
     """
-    with tempfile.TemporaryDirectory(prefix="sluice-features-") as folder:
-        try:
-            with closing(Stage(Path(folder))) as stage:
-                yield stage
-        except duckdb.OutOfMemoryException as error:
-            raise too_little_memory(error) from error
-        except duckdb.IOException as error:
-            words = " ".join(str(error).split())
-            raise unavailable(f"rows are kept in {tempfile.gettempdir()} while they are checked: {words}") from error
-        except duckdb.Error as error:
-            raise invalid(f"DuckDB cannot check the rows: {' '.join(str(error).split())}") from error
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
+    except duckdb.OutOfMemoryException as error:
+        raise too_little_memory(error) from error
+    except duckdb.IOException as error:
+        words = " ".join(str(error).split())
+        raise unavailable(f"rows are kept in {tempfile.gettempdir()} while they are checked: {words}") from error
+    except duckdb.Error as error:
+        raise invalid(f"DuckDB cannot check the rows: {' '.join(str(error).split())}") from error
 
 
 @dataclass(frozen=True, slots=True)

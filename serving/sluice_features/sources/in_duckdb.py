@@ -18,6 +18,9 @@ from sluice_features.sources.bounded import BoundedDataset
 from sluice_features.sources.reading import Context, Window, batch_rows, quoted, selection, statement, unreadable
 from sluice_features.sources.types import Delta, DuckDb, Parquet
 
+_MAGIC = slice(8, 12)
+"""Where a DuckDB file says that it is one: behind a checksum."""
+
 
 class DuckDbReading:
     """A selection in a connection of DuckDB's."""
@@ -54,6 +57,11 @@ def open_duckdb(source: DuckDb, query: str | None, table: str | None, context: C
     if not Path(path).is_file():
         raise invalid(f"there is no DuckDB file at {context.secrets.scrubbed(path)}")
     with told(context):
+        if not _is_duckdb(Path(path)):
+            raise invalid(
+                f"{context.secrets.scrubbed(path)} is no DuckDB file; a source reads Parquet files as `parquet`, and "
+                "what else there is from a DuckDB file that it was loaded into"
+            )
         connection = duckdb.connect(path, read_only=True)
     with connection:
         configure(connection)
@@ -133,6 +141,12 @@ def told(context: Context) -> Iterator[None]:
         raise unavailable(f"DuckDB: {context.secrets.scrubbed(error)}") from error
     except duckdb.Error as error:
         raise invalid(f"DuckDB refuses the query: {context.secrets.scrubbed(error)}") from error
+
+
+def _is_duckdb(path: Path) -> bool:
+    """By its first words: what is none DuckDB opens by other means, and tells of those."""
+    with path.open("rb") as file:
+        return file.read(_MAGIC.stop)[_MAGIC] == b"DUCK"
 
 
 def _add_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[str], context: Context) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import deltalake
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileOpener, LocalFileSystem  # type: ignore[import-untyped]
 
 from sluice.failures import Reason
 from sluice_features.errors import FeaturesError
@@ -69,6 +72,85 @@ def test_no_more_rows_come_at_once_than_there_is_room_for(lake: Path, monkeypatc
         monkeypatch.setenv(READ_VARIABLE, memory)
         found = BoundedDataset("lake", ds.dataset(lake, format="parquet", partitioning="hive"), context(lake))
         assert max(batch.num_rows for batch in found.batches(("size", "region"), None)) == most
+
+
+@pytest.mark.parametrize("dictionary", [True, False], ids=["told-once", "plain"])
+def test_wide_rows_behind_narrow_ones_are_cut_as_well(
+    dictionary: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a value that is repeated, the file says nothing of how much it is."""
+    monkeypatch.setenv(READ_VARIABLE, "1MB")
+    values = [""] * 300 + [f"{number % 3}" + "x" * 5000 for number in range(2700)]
+    rows = pa.table({"number": range(3000), "text": values})
+    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=3000, use_dictionary=dictionary)
+    found = list(BoundedDataset("lake", ds.dataset(tmp_path), context(tmp_path)).batches(("number", "text"), None))
+    assert pa.Table.from_batches(found).equals(rows)
+    # What is wider than all before it is cut from then on.
+    sizes = sorted(batch.nbytes for batch in found)
+    assert sizes[-2] <= 500_000
+    assert sizes[-1] <= (256 * 5100 if dictionary else 500_000)
+
+
+@pytest.mark.parametrize("width", [10, 1000])
+def test_nothing_is_read_twice(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(READ_VARIABLE, "64MB")
+    columns = {"number": range(20_000), "text": [f"{number:>{width}}" for number in range(20_000)]}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet", row_group_size=4000, compression="none")
+    read: list[int] = []
+
+    class Counting(LocalFileOpener):  # type: ignore[misc]
+        def read(self, length: int = -1) -> bytes:
+            found: bytes = self.f.read(length)
+            read.append(len(found))
+            return found
+
+    class Local(LocalFileSystem):  # type: ignore[misc]
+        def _open(self, path: str, mode: str = "rb", **more: Any) -> Any:
+            return Counting(path, mode, fs=self, **more)
+
+    lake = ds.dataset(str(tmp_path / "rows.parquet"), format="parquet", filesystem=Local())
+    found = list(BoundedDataset("lake", lake, context(tmp_path)).batches(("number", "text"), None))
+    assert sum(batch.num_rows for batch in found) == 20_000
+    assert 0.9 < sum(read) / (tmp_path / "rows.parquet").stat().st_size < 1.5
+
+
+def drifted(folder: Path) -> Parquet:
+    for name, values in (("1", pa.array([1, 2])), ("2", pa.array([1.5, 2.5]))):
+        at = pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * 2)
+        pq.write_table(pa.table({"id": values, "at": at, "size": values}), folder / f"{name}.parquet")
+    return Parquet.model_validate({"tables": {"files": f"file://{folder}"}})
+
+
+@pytest.mark.parametrize("query", ["SELECT * FROM files", "SELECT * FROM files WHERE size > 1"])
+def test_a_column_of_two_types_is_told_with_its_file(query: str, tmp_path: Path) -> None:
+    source = drifted(tmp_path)
+    with (
+        pytest.raises(FeaturesError, match=r"column size is double in .*2\.parquet, and int64 elsewhere") as raised,
+        open_files(source, query, None, context(tmp_path)) as reading,
+    ):
+        list(reading.batches(("size",), "at", Window()))
+    assert raised.value.reason is Reason.FEATURES_INVALID
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("new IS NULL", [1, 2]),
+        ("new IS NULL AND id > 1", [2]),
+        ("id IS NULL OR new IS NULL", [1, 2]),
+        ("new = 'n'", [3]),
+    ],
+)
+def test_what_a_delta_table_lacked_at_first_is_null_there(condition: str, found: list[int], tmp_path: Path) -> None:
+    """Its log knows no bounds of such a column, which Arrow takes for a word that no row is null."""
+    deltalake.write_deltalake(tmp_path, pa.table({"id": [1, 2], "part": ["a", "b"]}), partition_by=["part"])
+    newer = pa.table({"id": [3], "part": ["c"], "new": ["n"]})
+    deltalake.write_deltalake(tmp_path, newer, mode="append", schema_mode="merge")
+    plain = deltalake.DeltaTable(tmp_path).to_pyarrow_dataset()
+    with duckdb.connect() as connection:
+        connection.register("rows", BoundedDataset("lake", plain, context(tmp_path)))
+        selected = connection.sql(f"SELECT id FROM rows WHERE {condition} ORDER BY id").fetchall()
+    assert [number for (number,) in selected] == found
 
 
 def test_a_table_that_breaks_off_may_be_whole_the_next_time(tmp_path: Path) -> None:

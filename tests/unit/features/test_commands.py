@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread, Timer
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from sluice.cli import main
 from sluice.failures import Failure, Reason, parse_termination
@@ -17,7 +26,10 @@ from sluice_features.definitions import Store
 from sluice_features.memory import VARIABLE
 from sluice_features.secrets import Secrets
 from sluice_features.sources.reading import Context
-from unit.features.shop import rows, shop
+from sluice_features.staging import Stage, kept, staging
+from unit.features.shop import document, rows, shop
+
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -86,6 +98,94 @@ def test_definitions_that_are_wrong_are_told_to_the_pod_too(tmp_path: Path) -> N
     word = parse_termination(log.read_text())
     assert isinstance(word, Failure)
     assert word.reason is Reason.FEATURES_INVALID
+
+
+def test_a_check_says_nothing_of_writing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop(tmp_path, rows(size=[1.0, None, 3.0]))
+    assert main(["features", "check", str(tmp_path / "features.yaml")]) == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith("sluice: stores.size: a value is missing [nullable]")
+
+
+def test_a_file_that_is_not_duckdbs_is_called_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "shop.csv").write_text("store_id,at,size\n1,2026-01-01,3.0\n")
+    written = document(table="stores") | {"sources": {"files": {"duckdb": {"path": "shop.csv"}}}}
+    (tmp_path / "features.yaml").write_text(yaml.safe_dump(written))
+    assert main(["features", "check", str(tmp_path / "features.yaml")]) == 3
+    assert f"{tmp_path}/shop.csv is no DuckDB file" in capsys.readouterr().err
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As at a terminal: a shell that runs tests in the background lets them, and what they begin, ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_query_is_ended_as_well() -> None:
+    def endless(stage: Stage) -> None:
+        Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        stage.rows("SELECT sum(a.range * b.range) FROM range(10_000_000) AS a, range(10_000_000) AS b")
+
+    with staging() as stage, pytest.raises(KeyboardInterrupt), kept():
+        endless(stage)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_one_signal_ends_a_command_whose_store_hangs(stop: signal.Signals, concurrency: int, tmp_path: Path) -> None:
+    shop(tmp_path, rows())
+    hangs, kept = Event(), tmp_path / "kept"
+    kept.mkdir()
+    with hanging(hangs) as (url, asked):
+        written = document() | {"store": {"url": url, "concurrency": concurrency, "batch": 2}}
+        (tmp_path / "features.yaml").write_text(yaml.safe_dump(written))
+        words = [sys.executable, "-m", "sluice", "features", "materialize", str(tmp_path / "features.yaml")]
+        with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(kept)}, stderr=subprocess.PIPE) as command:
+            assert asked.wait(PATIENCE)
+            command.send_signal(stop)
+            # As long as the store hangs: its own timeout is five times a minute.
+            _, told = command.communicate(timeout=PATIENCE)
+    assert command.returncode == 130
+    assert b"Written were 0 of 3 keys of stores, and perhaps some of" in told
+    assert b"Traceback" not in told
+    assert not list(kept.iterdir())
+
+
+@contextmanager
+def hanging(until: Event) -> Iterator[tuple[str, Event]]:
+    """A feature server that answers what it is asked, and no write; and whether one has come."""
+    asked = Event()
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/write-to-online-store":
+                asked.set()
+                until.wait(2 * PATIENCE)
+                return
+            names = [reference.split(":")[1] for reference in body["features"]]
+            found = {"values": [None], "statuses": ["NOT_FOUND"], "event_timestamps": ["1970-01-01T00:00:00Z"]}
+            answer = json.dumps({"metadata": {"feature_names": names}, "results": [found] * len(names)}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            until.set()
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pyarrow as pa
 import pytest
@@ -178,6 +179,22 @@ def test_of_several_writes_at_once_one_that_fails_fails_the_run_and_what_is_writ
     feast.fault = lambda _: None
     assert bring(features, feast).result == "Written"
     assert sorted(feast.kept) == list(range(1, 41))
+
+
+def test_what_was_written_before_the_disk_was_full_is_told(tmp_path: Path) -> None:
+    features, feast = shop(tmp_path, rows(4)), FakeFeast()
+    definition = features.definitions.store
+    assert definition is not None
+
+    class Full(OnlineStore):
+        def write(self, view: str, rows: pa.RecordBatch) -> None:
+            super().write(view, rows)
+            raise duckdb.IOException("IO Error: No space left on device")
+
+    with Full(definition, features.context, transport=httpx.MockTransport(feast)) as store:
+        report = materialize(Run(features.definitions, features.context, NOW), store)
+    assert (report.result, report.reason) == ("Failed", Reason.FEATURES_UNAVAILABLE)
+    assert "No space left on device. Written were 0 of 4 keys of stores, and perhaps some of 2" in report.message
 
 
 def concurrent(features: Features, most: int) -> Features:

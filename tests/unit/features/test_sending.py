@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 from threading import Barrier, Event, Lock, current_thread, main_thread
+from threading import enumerate as enumerate_threads
 
 import pytest
 
@@ -54,6 +56,46 @@ def test_after_a_failure_none_is_begun_and_those_under_way_are_told() -> None:
         send(count(), write, ended, 4)  # which would never end
     assert sorted(begun) == sorted(told)
     assert [number for number, error in told.items() if error] == [0]
+
+
+def test_batches_that_break_off_leave_none_untold() -> None:
+    begun = Barrier(4)
+
+    def batches() -> Iterator[int]:
+        yield from range(3)
+        begun.wait(PATIENCE)
+        raise OSError("the disk is full")
+
+    def write(_: int) -> None:
+        begun.wait(PATIENCE)
+
+    told: dict[int, BaseException | None] = {}
+    with pytest.raises(OSError, match="full"):
+        send(batches(), write, told.__setitem__, 8)
+    assert told == dict.fromkeys(range(3))
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_whoever_stops_does_not_wait_for_a_store_that_hangs(most: int) -> None:
+    hangs = Event()
+
+    def write(_: int) -> None:
+        if current_thread() is main_thread():
+            raise KeyboardInterrupt
+        hangs.wait(PATIENCE)
+
+    def batches() -> Iterator[int]:
+        yield 0
+        yield 1
+        raise KeyboardInterrupt
+
+    told: dict[int, BaseException | None] = {}
+    with pytest.raises(KeyboardInterrupt):
+        send(batches(), write, told.__setitem__, most)
+    assert {type(error) for error in told.values()} == {KeyboardInterrupt}
+    assert len(told) == min(most, 2)
+    assert all(thread.daemon for thread in enumerate_threads() if thread.name == "sluice-write")
+    hangs.set()
 
 
 def test_nothing_to_write_is_nothing_written() -> None:

@@ -53,9 +53,11 @@ class Pods:
 
     texts: dict[str, str] = field(default_factory=dict)
     port: int = 0
+    asked: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
         host = str(request.url.host)
+        self.asked.append(host)
         return web.Response(text=self.texts[host]) if host in self.texts else web.Response(status=503)
 
 
@@ -321,7 +323,10 @@ async def test_what_a_pod_that_goes_has_not_told_is_as_what_it_told(pods: Pods) 
 
 
 async def test_refusals_after_the_routers_look_are_no_errors_that_it_has_seen(pods: Pods) -> None:
+    """It is asked first, so that pods have told of all that it has counted."""
     async with watching(pods) as watched:
+        assert pods.asked[0] == ROUTER_1
+        assert set(pods.asked[1:]) == {POD_1, POD_2}
         seen = await watched.look(errors=40, stable=store_text(1, 10, 4), canary=store_text(50, 10, 4))
         assert (seen.errors, seen.excuse.left_out) == (40, 40)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread, Timer
+from threading import Event, Thread
 
 import pyarrow as pa
 import pyarrow.csv
@@ -26,7 +26,7 @@ from sluice_features.definitions import Store
 from sluice_features.memory import VARIABLE
 from sluice_features.secrets import Secrets
 from sluice_features.sources.reading import Context
-from sluice_features.staging import Stage, kept, staging
+from sluice_features.staging import kept
 from unit.features.shop import document, rows, shop
 
 PATIENCE = 60.0
@@ -122,14 +122,11 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("interruptible")
-def test_a_query_is_ended_as_well() -> None:
-    def endless(stage: Stage) -> None:
-        Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-        stage.rows("SELECT sum(a.range * b.range) FROM range(10_000_000) AS a, range(10_000_000) AS b")
-
-    with staging() as stage, pytest.raises(KeyboardInterrupt), kept():
-        endless(stage)
+def test_duckdbs_own_word_for_ctrl_c_is_ctrl_c() -> None:
+    with pytest.raises(KeyboardInterrupt), kept():
+        raise RuntimeError("Query interrupted")
+    with pytest.raises(RuntimeError, match="another"), kept():
+        raise RuntimeError("another")
 
 
 @pytest.mark.usefixtures("interruptible")
